@@ -1,0 +1,64 @@
+"""From pictures to the tensors of a step, prepared a step ahead in a thread."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from hunique_training.data.labels import LabelledPicture
+from hunique_training.data.picture_cache import PictureCache
+from hunique_training.data.sampling import BalancedSampler
+from hunique_training.data.views import Pixels, ViewConfig, ViewPair, make_views
+from hunique_training.step import Batch
+
+
+class BatchMaker:
+    """Makes the batch of any step; the batch depends on the seed and the step alone."""
+
+    def __init__(
+        self,
+        pictures: Sequence[LabelledPicture],
+        cache: PictureCache,
+        sampler: BalancedSampler,
+        views: ViewConfig,
+        seed: int,
+    ) -> None:
+        self._pictures = pictures
+        self._cache = cache
+        self._sampler = sampler
+        self._views = views
+        self._seed = seed
+
+    def batch(self, step: int) -> Batch:
+        """The batch of `step`, counted from 0."""
+        indices = self._sampler.indices(step)
+        pairs = [self._view_pair(step, place, index) for place, index in enumerate(indices)]
+        labels = [self._pictures[index].labels for index in indices]
+        return Batch(
+            weak=to_tensor([pair.weak for pair in pairs]),
+            strong=to_tensor([pair.strong for pair in pairs]),
+            labels=torch.tensor([[float(bool(label)) for label in row] for row in labels]),
+            known=torch.tensor([[label is not None for label in row] for row in labels]),
+            boxes=torch.tensor([pair.box for pair in pairs]),
+        )
+
+    def batches(self, first_step: int, end_step: int) -> Iterator[Batch]:
+        """Batches of the steps from `first_step` up to `end_step`, one prepared ahead."""
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            ahead = executor.submit(self.batch, first_step)
+            for step in range(first_step, end_step):
+                current = ahead.result()
+                if step + 1 < end_step:
+                    ahead = executor.submit(self.batch, step + 1)
+                yield current
+
+    def _view_pair(self, step: int, place: int, index: int) -> ViewPair:
+        rng = np.random.default_rng((self._seed, step, place))
+        return make_views(self._cache.pixels(self._pictures[index].path), self._views, rng)
+
+
+def to_tensor(pictures: Sequence[Pixels]) -> torch.Tensor:
+    """(H, W, 3) uint8 pictures of one size to (B, 3, H, W) float in [0, 1], channels last."""
+    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    return stacked.float().div_(255).contiguous(memory_format=torch.channels_last)

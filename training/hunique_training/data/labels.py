@@ -1,0 +1,100 @@
+"""Image-level labels: which classes are on which picture.
+
+What training may know of a picture is in `LabelledPicture`, and no pixel of truth is: the
+masks that evaluation uses are found by `hunique_training.evaluation.truth` alone.
+
+The file is a CSV with the columns `file` (relative to the CSV), one column per class
+holding 1 (present), 0 (absent) or nothing (unknown), and optionally `split` (`train`,
+`val`), `group` (same person, nail or session: never on both sides of a split), `source`.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class DataError(Exception):
+    """The training data cannot be used as they are; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPicture:
+    """One picture and what is known of it without looking at pixels."""
+
+    path: Path
+    """The image file."""
+    labels: tuple[bool | None, ...]
+    """Per class, in the order of the class names: present, absent, or None for unknown."""
+    split: str = "train"
+    """`train` or `val`."""
+    group: str = ""
+    """Pictures of one group show the same person, nail or session."""
+    source: str = ""
+    """Where the picture comes from; sampling balances sources."""
+
+
+def _parse_label(text: str, where: str) -> bool | None:
+    known = {"1": True, "0": False, "": None}
+    if text.strip() not in known:
+        raise DataError(f"{where}: a label is 1, 0 or empty (unknown), found {text!r}")
+    return known[text.strip()]
+
+
+def read_labels(csv_path: Path, class_names: Sequence[str]) -> list[LabelledPicture]:
+    """Read every row of a label file.
+
+    Args:
+        csv_path: the CSV; picture paths are relative to its folder.
+        class_names: the columns to read as labels, in this order.
+
+    Raises:
+        DataError: the file or a column is missing, or a label is none of 1, 0, empty.
+    """
+    if not csv_path.is_file():
+        raise DataError(f"Expected a label file at {csv_path}, found none. See docs/training.md.")
+    with csv_path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [name for name in ("file", *class_names) if name not in (reader.fieldnames or [])]
+        if missing:
+            raise DataError(
+                f"{csv_path}: expected the columns file, {', '.join(class_names)}; "
+                f"missing {', '.join(missing)}"
+            )
+        pictures = [_read_row(row, csv_path, class_names, n) for n, row in enumerate(reader, 2)]
+    if not pictures:
+        raise DataError(f"{csv_path}: expected at least one picture, found no rows")
+    return pictures
+
+
+def _read_row(
+    row: dict[str, str], csv_path: Path, class_names: Sequence[str], line: int
+) -> LabelledPicture:
+    where = f"{csv_path}:{line}"
+    return LabelledPicture(
+        path=csv_path.parent / row["file"],
+        labels=tuple(_parse_label(row[name] or "", where) for name in class_names),
+        split=row.get("split") or "train",
+        group=row.get("group") or "",
+        source=row.get("source") or "",
+    )
+
+
+def refuse_leaks(pictures: Iterable[LabelledPicture]) -> None:
+    """Refuse data in which one group stands on both sides of the split.
+
+    Raises:
+        DataError: names the first groups that leak.
+    """
+    splits: dict[str, set[str]] = defaultdict(set)
+    for picture in pictures:
+        if picture.group:
+            splits[picture.group].add(picture.split)
+    leaking = sorted(group for group, sides in splits.items() if len(sides) > 1)
+    if leaking:
+        raise DataError(
+            f"{len(leaking)} groups stand in more than one split, e.g. {', '.join(leaking[:5])}. "
+            "The same person or nail on both sides makes every figure too good: "
+            "give each group one split."
+        )

@@ -1,0 +1,62 @@
+"""Decoded training pictures, kept small and in memory.
+
+Files are decoded by `hunique_models.image`, as the server does it. A file that cannot be
+read is named once, left out, and counted in the run's summary.
+"""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+from hunique_models.errors import InputError
+from hunique_models.image import DecodeLimits, decode
+from numpy.typing import NDArray
+
+from hunique_training.data.labels import LabelledPicture
+
+logger = logging.getLogger(__name__)
+
+
+class PictureCache:
+    """Upright sRGB pictures with their longer side at most `max_side_px`."""
+
+    def __init__(self, max_side_px: int) -> None:
+        self._max_side_px = max_side_px
+        self._pixels: dict[Path, NDArray[np.uint8]] = {}
+        self.unreadable: list[Path] = []
+        """Files that could not be decoded, in the order met."""
+
+    def pixels(self, path: Path) -> NDArray[np.uint8]:
+        """The picture as (H, W, 3) uint8 sRGB, 0 to 255.
+
+        Raises:
+            InputError: the file cannot be decoded.
+        """
+        if path not in self._pixels:
+            picture = decode(path.read_bytes(), DecodeLimits())
+            self._pixels[path] = shrink(picture.pixels, self._max_side_px)
+        return self._pixels[path]
+
+    def keep_readable(self, pictures: list[LabelledPicture]) -> list[LabelledPicture]:
+        """Decode all pictures and return those that could be read."""
+        readable = []
+        for picture in pictures:
+            try:
+                self.pixels(picture.path)
+            except (InputError, OSError) as error:
+                logger.warning("left out %s: %s", picture.path, error)
+                self.unreadable.append(picture.path)
+            else:
+                readable.append(picture)
+        return readable
+
+
+def shrink(pixels: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
+    """Scale (H, W, 3) uint8 down so that its longer side is at most `max_side_px`."""
+    height, width = pixels.shape[:2]
+    scale = max_side_px / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

@@ -1,0 +1,87 @@
+"""Choosing, on validation pictures, where a class counts as present and which pixels are its.
+
+Scores are calibrated first (Platt, 1999: score = sigmoid(a logit(raw) + b), fitted to the
+image-level labels), then the presence threshold is the one with the best image-level F1,
+and the pixel threshold the one with the best IoU over all pictures given that gate.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from hunique_training.checkpoint import ClassOperatingPoint
+from hunique_training.evaluation.evidence import PictureEvidence, iou_by_threshold
+
+PIXEL_RANGE = (51, 204)
+"""Pixel thresholds tried, of 255: 0.2 to 0.8. Beyond, the optimum is chance."""
+
+
+def choose_operating_point(
+    evidence: Sequence[PictureEvidence], class_index: int
+) -> ClassOperatingPoint:
+    """The operating point of one class on these pictures."""
+    known = [one for one in evidence if one.labels[class_index] is not None]
+    raw = np.array([one.raw_scores[class_index] for one in known], np.float64)
+    present = np.array([bool(one.labels[class_index]) for one in known])
+    scale, offset = fit_calibration(raw, present)
+    presence = best_f1_threshold(calibrated(raw, scale, offset), present)
+    admitted = [
+        bool(calibrated(one.raw_scores[class_index], scale, offset) >= presence)
+        for one in evidence
+    ]
+    iou = iou_by_threshold(evidence, class_index, admitted)
+    low, high = PIXEL_RANGE
+    pixel = low + int(iou[low : high + 1].argmax())
+    return ClassOperatingPoint(
+        presence_threshold=round(float(presence), 4),
+        pixel_threshold=round(pixel / 255, 4),
+        calibration_scale=round(scale, 4),
+        calibration_offset=round(offset, 4),
+    )
+
+
+def calibrated(
+    raw: NDArray[np.float64] | np.float32, scale: float, offset: float
+) -> NDArray[np.float64]:
+    """sigmoid(scale * logit(raw) + offset), elementwise."""
+    return 1 / (1 + np.exp(-(scale * _logit(raw) + offset)))
+
+
+def _logit(raw: NDArray[np.float64] | np.float32) -> NDArray[np.float64]:
+    clipped = np.clip(np.asarray(raw, np.float64), 1e-6, 1 - 1e-6)
+    return np.log(clipped / (1 - clipped))
+
+
+def fit_calibration(
+    raw: NDArray[np.float64], present: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Scale and offset of least cross-entropy, with Platt's smoothed targets.
+
+    Where only one kind of label is there, nothing can be fitted: (1, 0).
+    """
+    positives, negatives = int(present.sum()), int((~present).sum())
+    if not positives or not negatives:
+        return 1.0, 0.0
+    target = np.where(present, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    logit = _logit(raw)
+
+    def loss(parameters: NDArray[np.float64]) -> float:
+        z = parameters[0] * logit + parameters[1]
+        return float((np.logaddexp(0, z) - target * z).mean())
+
+    fitted = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return float(max(fitted[0], 1e-3)), float(fitted[1])
+
+
+def best_f1_threshold(scores: NDArray[np.float64], present: NDArray[np.bool_]) -> float:
+    """The score from which calling a class present gives the best F1; 0.5 without positives."""
+    if not present.any():
+        return 0.5
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], present[order].cumsum()
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + present.sum())
+    best = int(f1.argmax())
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return float((ranked[best] + below) / 2)

@@ -1,0 +1,91 @@
+"""The network of CoSA: one encoder, two CAM heads, one segmentation decoder (COSA section 1)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from hunique_training.network.cam_head import CamHead
+from hunique_training.network.decoder import FineDecoder, LargeFieldOfView
+from hunique_training.network.encoder import build_encoder
+
+
+class CosaOutput(NamedTuple):
+    """Everything one forward pass gives; B pictures, C classes, grid h x w = H/16 x W/16."""
+
+    class_logits: torch.Tensor
+    """(B, C) from the final features."""
+    auxiliary_class_logits: torch.Tensor
+    """(B, C) from the earlier block."""
+    cam: torch.Tensor
+    """(B, C, h, w), unbounded, no ReLU."""
+    auxiliary_cam: torch.Tensor
+    """(B, C, h, w) from the earlier block: sharper, less led by what occurs together."""
+    segmentation_logits: torch.Tensor
+    """(B, C+1, H/stride, W/stride) at the decoder's stride; channel 0 is the background."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What is needed to build the network again; written into every checkpoint."""
+
+    encoder: str = "efficientnet_lite0"
+    """Name in `hunique_training.network.encoder`."""
+    class_names: tuple[str, ...] = ("tattoo", "ring", "lunule", "polished_nail")
+    """Classes in channel order, background not among them."""
+    decoder: str = "fine"
+    """`fine` (stride 4, for convolutional encoders) or `large_fov` (CoSA's, stride 16)."""
+    pooling_top_share: float = 0.02
+    """Share of places whose mean is the class logit; 0 is CoSA's global maximum."""
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        if self.decoder not in ("fine", "large_fov"):
+            raise ValueError(f"decoder is 'fine' or 'large_fov', found {self.decoder!r}")
+
+
+class CosaNetwork(nn.Module):
+    """Classifies, activates and segments in one pass.
+
+    Args:
+        config: what to build.
+        pretrained: weights of the encoder: "package" (the installed package's file), a
+            path to a checkpoint file, or None for random ones.
+    """
+
+    def __init__(self, config: NetworkConfig, pretrained: str | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config.encoder, pretrained)
+        count = len(config.class_names)
+        share = config.pooling_top_share
+        self.classifier = CamHead(self.encoder.final_channels, count, top_share=share)
+        self.auxiliary_classifier = CamHead(
+            self.encoder.auxiliary_channels, count, top_share=share
+        )
+        self.decoder = self._build_decoder(count)
+
+    def _build_decoder(self, class_count: int) -> FineDecoder | LargeFieldOfView:
+        encoder = self.encoder
+        if self.config.decoder == "large_fov":
+            return LargeFieldOfView(encoder.final_channels, class_count)
+        if not encoder.middle_channels or not encoder.fine_channels:
+            raise ValueError(
+                f"The decoder 'fine' needs features at stride 8 and 4; {self.config.encoder} "
+                "has none: choose the decoder 'large_fov'."
+            )
+        widths = (encoder.final_channels, encoder.middle_channels, encoder.fine_channels)
+        return FineDecoder(widths, class_count)
+
+    def forward(self, images: torch.Tensor) -> CosaOutput:
+        """Images (B, 3, H, W) float sRGB in [0, 1], sides divisible by 16, to all outputs."""
+        features = self.encoder(images)
+        logits, cam = self.classifier(features.final)
+        auxiliary_logits, auxiliary_cam = self.auxiliary_classifier(features.auxiliary)
+        return CosaOutput(logits, auxiliary_logits, cam, auxiliary_cam, self.decoder(features))
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Parameters that start from random numbers and learn faster."""
+        heads = (self.classifier, self.auxiliary_classifier, self.decoder)
+        return [parameter for head in heads for parameter in head.parameters()]

@@ -1,0 +1,1 @@
+"""Pseudo-labels: what the assignment network tells the online network about pixels."""
