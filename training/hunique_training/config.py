@@ -47,11 +47,14 @@ class TrainConfig:
     """AdamW's base rate for the encoder."""
     head_rate_factor: float = 10.0
     """How many times faster heads and decoder learn."""
+    frozen_stages: int = 2
+    """Encoder stages, from the input on, that keep their pretrained weights. They are the
+    most expensive ones to train on a CPU and the least specific."""
     weight_decay: float = 0.01
     """AdamW's weight decay."""
     assignment_momentum: float = 0.995
     """m of the assignment network; its memory is about 1 / (1 - m) steps."""
-    assignment_scales: tuple[float, ...] = (1.0, 1.5)
+    assignment_scales: tuple[float, ...] = (1.0,)
     """Scales at which the assignment network looks, each also mirrored."""
     thresholds: CamThresholds = field(default_factory=lambda: CamThresholds(high=0.55, low=0.25))
     """For pseudo-labels from the CAM."""
@@ -128,6 +131,7 @@ def release() -> TrainConfig:
         pretrained=None,
         views=ViewConfig(size_px=448, scale_low=0.5, scale_high=2.0, quarter_turn_probability=0),
         total_steps=32_000,
+        frozen_stages=0,
         loss_warm_up_steps=6_000,
         rate_warm_up_steps=1_500,
         batch_size=4,

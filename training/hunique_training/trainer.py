@@ -45,6 +45,7 @@ class Trainer:
         network = CosaNetwork(config.network, config.pretrained)
         self.online = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.online.train()
+        self.online.encoder.freeze_stages(config.frozen_stages)
         self.assignment = assignment_copy(self.online)
         self.optimiser = _optimiser(self.online, config)
         self.steps_done = 0

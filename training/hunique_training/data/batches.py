@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from hunique_training.data.backgrounds import fill_from, plain_background, replace_background
 from hunique_training.data.labels import LabelledPicture
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.sampling import BalancedSampler
@@ -29,6 +30,7 @@ class BatchMaker:
         self._sampler = sampler
         self._views = views
         self._seed = seed
+        self._backgrounds = [picture for picture in pictures if picture.kind == "background"]
 
     def batch(self, step: int) -> Batch:
         """The batch of `step`, counted from 0."""
@@ -55,7 +57,21 @@ class BatchMaker:
 
     def _view_pair(self, step: int, place: int, index: int) -> ViewPair:
         rng = np.random.default_rng((self._seed, step, place))
-        return make_views(self._cache.pixels(self._pictures[index].path), self._views, rng)
+        return make_views(self._pixels(self._pictures[index], rng), self._views, rng)
+
+    def _pixels(self, picture: LabelledPicture, rng: np.random.Generator) -> Pixels:
+        """The picture, often before another background where its hand has been cut out."""
+        pixels = self._cache.pixels(picture.path)
+        if picture.matte is None or rng.random() >= self._views.background_probability:
+            return pixels
+        background = self._background(pixels.shape[0], pixels.shape[1], rng)
+        return replace_background(pixels, self._cache.matte(picture.matte), background)
+
+    def _background(self, height: int, width: int, rng: np.random.Generator) -> Pixels:
+        if self._backgrounds and rng.random() < 0.7:
+            chosen = self._backgrounds[int(rng.integers(len(self._backgrounds)))]
+            return fill_from(self._cache.pixels(chosen.path), height, width, rng)
+        return plain_background(height, width, rng)
 
 
 def to_tensor(pictures: Sequence[Pixels]) -> torch.Tensor:

@@ -5,7 +5,8 @@ masks that evaluation uses are found by `hunique_training.evaluation.truth` alon
 
 The file is a CSV with the columns `file` (relative to the CSV), one column per class
 holding 1 (present), 0 (absent) or nothing (unknown), and optionally `split` (`train`,
-`val`), `group` (same person, nail or session: never on both sides of a split), `source`.
+`val`), `group` (same person, nail or session: never on both sides of a split), `source`,
+`kind`.
 """
 
 import csv
@@ -33,6 +34,12 @@ class LabelledPicture:
     """Pictures of one group show the same person, nail or session."""
     source: str = ""
     """Where the picture comes from; sampling balances sources."""
+    kind: str = ""
+    """What the picture shows; `background` marks pictures without people."""
+    matte: Path | None = None
+    """Where there is one: a mask of the hand, 255 hand and 0 background, from
+    `foreground/<stem>.png` beside the label file. Backgrounds are changed by it; it says
+    nothing about any class."""
 
 
 def _parse_label(text: str, where: str) -> bool | None:
@@ -72,12 +79,15 @@ def _read_row(
     row: dict[str, str], csv_path: Path, class_names: Sequence[str], line: int
 ) -> LabelledPicture:
     where = f"{csv_path}:{line}"
+    matte = csv_path.parent / "foreground" / f"{Path(row['file']).stem}.png"
     return LabelledPicture(
         path=csv_path.parent / row["file"],
         labels=tuple(_parse_label(row[name] or "", where) for name in class_names),
         split=row.get("split") or "train",
         group=row.get("group") or "",
         source=row.get("source") or "",
+        kind=row.get("kind") or "",
+        matte=matte if matte.is_file() else None,
     )
 
 

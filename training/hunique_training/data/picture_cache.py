@@ -13,7 +13,7 @@ from hunique_models.errors import InputError
 from hunique_models.image import DecodeLimits, decode
 from numpy.typing import NDArray
 
-from hunique_training.data.labels import LabelledPicture
+from hunique_training.data.labels import DataError, LabelledPicture
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,19 @@ class PictureCache:
             self._pixels[path] = shrink(picture.pixels, self._max_side_px)
         return self._pixels[path]
 
+    def matte(self, path: Path) -> NDArray[np.uint8]:
+        """A hand matte as (H, W) uint8, 255 hand, scaled as its picture is.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        if path not in self._pixels:
+            matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            if matte is None:
+                raise DataError(f"{path}: expected a matte as PNG, found nothing readable")
+            self._pixels[path] = shrink(matte.astype(np.uint8, copy=False), self._max_side_px)
+        return self._pixels[path]
+
     def keep_readable(self, pictures: list[LabelledPicture]) -> list[LabelledPicture]:
         """Decode all pictures and return those that could be read."""
         readable = []
@@ -53,7 +66,7 @@ class PictureCache:
 
 
 def shrink(pixels: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
-    """Scale (H, W, 3) uint8 down so that its longer side is at most `max_side_px`."""
+    """Scale (H, W, 3) or (H, W) uint8 down so that its longer side is at most `max_side_px`."""
     height, width = pixels.shape[:2]
     scale = max_side_px / max(height, width)
     if scale >= 1:

@@ -28,6 +28,8 @@ class ViewConfig:
     """Largest longer side before cropping. Above 1 a crop may miss the feature."""
     quarter_turn_probability: float = 0.5
     """How often the picture is turned by a random multiple of 90 degrees."""
+    background_probability: float = 0.6
+    """How often a picture whose hand has been cut out gets another background."""
     pad_value: tuple[int, int, int] = (124, 116, 104)
     """sRGB colour around pictures that do not fill the crop; the served geometry's own."""
 

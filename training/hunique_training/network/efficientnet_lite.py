@@ -139,6 +139,13 @@ class EfficientNetLite0(nn.Module):
             fine=outputs[_FINE_STAGE],
         )
 
+    def freeze_stages(self, count: int) -> None:
+        """Keep the weights of the first `count` stages, and of the stem with them, as they are."""
+        if count:
+            self.stem.requires_grad_(False)
+        for stage in list(self.stages)[:count]:
+            stage.requires_grad_(False)
+
     @classmethod
     def from_pretrained(cls, pretrained: str | None, *, dilated: bool = True) -> Self:
         """Build with the weights of the installed package ("package"), of a file, or random."""

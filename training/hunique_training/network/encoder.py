@@ -40,6 +40,10 @@ class Encoder(Protocol):
     size_multiple_px: int
     """Input sides must divide by this."""
 
+    def freeze_stages(self, count: int) -> None:
+        """Keep the weights of the first `count` stages as they are."""
+        ...
+
     def __call__(self, images: torch.Tensor) -> EncoderFeatures:
         """Pictures (B, 3, H, W) float sRGB in [0, 1] to features."""
         ...
