@@ -1,0 +1,54 @@
+"""What an engine is. A leaf module."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """Who runs the network, for provenance."""
+
+    name: str
+    """Engine and device, such as "onnxruntime:cpu"."""
+    runtime_versions: dict[str, str]
+    """Versions of the software that computes."""
+    threads: int
+    """Threads of one run; 0 where the device decides."""
+
+
+class EngineOutput(NamedTuple):
+    """Answers of N looks."""
+
+    probability: NDArray[np.uint8]
+    """(N, C, h, w): 255 times the pixel probability of each class."""
+    score: NDArray[np.float32]
+    """(N, C): image-level probability as the classifier gives it, not calibrated."""
+
+
+class Engine(Protocol):
+    """Runs looks through a network. Runs may come from any thread, one at a time."""
+
+    def describe(self) -> EngineInfo:
+        """Engine, device and versions."""
+        ...
+
+    def run(self, images: NDArray[np.uint8]) -> EngineOutput:
+        """Run looks (N, S, S, 3) uint8 sRGB, N >= 1.
+
+        An answer depends on its own look alone, whatever else is in the batch.
+
+        Raises:
+            EngineRunError: the run failed.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Run once, so that the first caller does not pay for start-up costs."""
+        ...
+
+    def close(self) -> None:
+        """Give memory and device back."""
+        ...

@@ -1,0 +1,188 @@
+"""The manifest of a bundle: what the model is, in one readable file.
+
+The manifest names every other file of the bundle with its SHA-256; the SHA-256 of the
+manifest itself therefore pins the whole bundle, and stands in every result.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Self
+
+import jsonschema
+
+from hunique_models.errors import BundleFormatError
+from hunique_models.geometry import Geometry
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileDigest:
+    """Identity of one file of the bundle."""
+
+    sha256: str
+    """Lower-case hexadecimal."""
+    size_bytes: int
+    """Length of the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """score = sigmoid(scale * logit(raw score) + offset), fitted on validation pictures."""
+
+    scale: float = 1.0
+    """Steepness."""
+    offset: float = 0.0
+    """Shift."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSpec:
+    """One class of the model."""
+
+    name: str
+    """As requests and findings name it."""
+    definition: str
+    """What counts as the feature and what does not."""
+    colour: str
+    """For overlays, sRGB "#rrggbb"."""
+    presence_threshold: float
+    """Calibrated score from which the class counts as present, 0 to 1."""
+    pixel_threshold: float
+    """Pixel probability from which a pixel belongs to the mask, 0 to 1."""
+    min_area_share: float = 0.0
+    """Instances that cover a smaller share of the picture are dropped."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """From the network's score to a probability."""
+    obscured_by: tuple[str, ...] = ()
+    """Classes that hide this one: where they are present and this one is not found, it is
+    not assessable rather than absent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How closely the exported graph follows the network that was trained."""
+
+    reference: str
+    """What was compared against, with version."""
+    candidate: str
+    """What was compared, with version."""
+    pictures: int
+    """How many pictures went through both."""
+    picture_kind: str
+    """Which pictures they were."""
+    pixel_label_agreement: float
+    """Share of pixels with the same label through the served geometry, 0 to 1."""
+    max_probability_difference: int
+    """Largest difference of a pixel probability, in steps of 1/255."""
+    max_score_difference: float
+    """Largest difference of an image-level score."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownAnswer:
+    """What the model said of one drawn hand when it was exported: the start-up self-test."""
+
+    seed: int
+    """Seed of the drawn hand."""
+    height_px: int
+    """Its height."""
+    width_px: int
+    """Its width."""
+    scores: dict[str, float]
+    """Calibrated score by class."""
+    areas_px: dict[str, int]
+    """Pixels found by class."""
+    score_tolerance: float = 0.02
+    """Allowed difference of a score."""
+    area_tolerance_share: float = 0.05
+    """Allowed difference of an area, as a share of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything that must be known to serve a model and to answer for its results."""
+
+    name: str
+    """Name of the model."""
+    version: str
+    """Version of the model."""
+    created_utc: str
+    """When it was exported, ISO 8601."""
+    licence: str
+    """Terms of the model."""
+    intended_use: str
+    """What it is for and what it must not be used for."""
+    training_data_statement: str
+    """What it learned from."""
+    geometry: Geometry
+    """How pictures are shown to it."""
+    classes: tuple[ClassSpec, ...]
+    """In channel order."""
+    files: dict[str, FileDigest] = field(default_factory=dict)
+    """Every other file of the bundle by its name."""
+    parity: Parity | None = None
+    """Proof of export."""
+    known_answer: KnownAnswer | None = None
+    """Self-test at start."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """The run that made it: configuration, data digests, versions."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of this format."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in channel order."""
+        return tuple(spec.name for spec in self.classes)
+
+    def to_json(self) -> str:
+        """Stable, readable JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read and check a manifest.
+
+        Raises:
+            BundleFormatError: not JSON, or not of the published schema.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise BundleFormatError(f"manifest.json is not JSON: {error}") from error
+        _check(values)
+        values["geometry"] = Geometry(**_tuples(values["geometry"]))
+        values["classes"] = tuple(_class_spec(spec) for spec in values["classes"])
+        values["files"] = {name: FileDigest(**digest) for name, digest in values["files"].items()}
+        values["parity"] = values["parity"] and Parity(**values["parity"])
+        values["known_answer"] = values["known_answer"] and KnownAnswer(**values["known_answer"])
+        return cls(**values)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of manifests, as published in the documentation."""
+    text = files("hunique_models").joinpath("manifest.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _check(values: object) -> None:
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema()).iter_errors(values), key=lambda e: e.json_path
+    )
+    if errors:
+        first = errors[0]
+        raise BundleFormatError(
+            f"manifest.json does not follow its schema at {first.json_path}: {first.message[:200]} "
+            f"({len(errors)} faults in all; see docs/manifest.schema.json)"
+        )
+
+
+def _class_spec(values: dict[str, Any]) -> ClassSpec:
+    return ClassSpec(**{**_tuples(values), "calibration": Calibration(**values["calibration"])})
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -1,0 +1,141 @@
+"""How one picture goes through a model: the same code serves, validates and proves exports.
+
+    bytes -> prepare -> looks (L, S, S, 3) -> engine -> finish -> findings
+
+A server runs the three parts in different places; `segment` runs them in one.
+"""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hunique_models.engine.protocol import Engine
+from hunique_models.findings import ClassFinding, find
+from hunique_models.geometry import Detail, Look, cut_look, merge_looks, plan_looks
+from hunique_models.image import DecodeLimits, Picture, decode
+from hunique_models.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Looks:
+    """A picture as the network will see it."""
+
+    looks: tuple[Look, ...]
+    """Where each look lies."""
+    tiles: NDArray[np.uint8]
+    """(L, S, S, 3) uint8 sRGB."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A decoded picture with its looks."""
+
+    picture: Picture
+    """The upright picture and where it came from."""
+    looks: Looks
+    """What the network will see."""
+    decode_ns: int
+    """Duration of decoding and cutting."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureFindings:
+    """What one model says of one picture."""
+
+    picture: Picture
+    """What was examined."""
+    findings: tuple[ClassFinding, ...]
+    """One for each class of the model."""
+    look_count: int
+    """Looks that were run."""
+
+
+class Pipeline:
+    """The way of pictures through one model.
+
+    Args:
+        manifest: geometry, classes, thresholds.
+        limits: what is refused.
+    """
+
+    def __init__(self, manifest: Manifest, limits: DecodeLimits | None = None) -> None:
+        self.manifest = manifest
+        self.limits = limits or DecodeLimits()
+
+    def prepare(self, data: bytes, detail: Detail = Detail.STANDARD) -> Prepared:
+        """Decode an encoded image and cut its looks.
+
+        Raises:
+            InputError: the image cannot be served.
+        """
+        started_ns = time.monotonic_ns()
+        picture = decode(data, self.limits)
+        looks = self.look_at(picture.pixels, detail)
+        return Prepared(
+            picture=picture, looks=looks, decode_ns=time.monotonic_ns() - started_ns
+        )
+
+    def look_at(self, pixels: NDArray[np.uint8], detail: Detail = Detail.STANDARD) -> Looks:
+        """Cut the looks at (H, W, 3) uint8 pixels."""
+        geometry = self.manifest.geometry
+        looks = plan_looks(pixels.shape[0], pixels.shape[1], geometry, detail)
+        tiles = np.stack([cut_look(pixels, look, geometry) for look in looks])
+        return Looks(looks=looks, tiles=tiles)
+
+    def merge(
+        self, looks: Looks, probability: NDArray[np.uint8], height_px: int, width_px: int
+    ) -> NDArray[np.uint8]:
+        """Merge answers (L, C, h, w) into one map (C, canvas height, canvas width) uint8."""
+        return merge_looks(probability, looks.looks, height_px, width_px, self.manifest.geometry)
+
+    def finish(
+        self,
+        prepared: Prepared,
+        probability: NDArray[np.uint8],
+        scores: NDArray[np.float32],
+        wanted: Collection[str] = (),
+    ) -> PictureFindings:
+        """Turn the network's answers into findings.
+
+        Args:
+            prepared: the picture.
+            probability: (L, C, h, w) uint8, an answer for each look.
+            scores: (L, C) float32 image-level scores of each look.
+            wanted: classes to assess; empty means all.
+
+        Raises:
+            UnknownClassError: a class that the model does not have.
+        """
+        picture = prepared.picture
+        merged = self.merge(prepared.looks, probability, picture.height_px, picture.width_px)
+        findings = find(
+            picture.pixels, merged, picture_scores(scores).tolist(), self.manifest, wanted
+        )
+        return PictureFindings(
+            picture=picture, findings=findings, look_count=len(prepared.looks.looks)
+        )
+
+    def segment(
+        self,
+        data: bytes,
+        engine: Engine,
+        detail: Detail = Detail.STANDARD,
+        wanted: Collection[str] = (),
+    ) -> PictureFindings:
+        """All of it, in this thread.
+
+        Raises:
+            InputError: the image or the wish cannot be served.
+            EngineRunError: the network failed.
+        """
+        prepared = self.prepare(data, detail)
+        output = engine.run(prepared.looks.tiles)
+        return self.finish(prepared, output.probability, output.score, wanted)
+
+
+def picture_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Image-level scores (C,) of a picture from those of its looks (L, C): the highest."""
+    return scores.max(axis=0).astype(np.float32)
