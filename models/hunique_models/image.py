@@ -16,7 +16,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import (  # the plugins register themselves; no others are loaded
+    BmpImagePlugin,  # noqa: F401
+    Image,
+    ImageOps,
+    JpegImagePlugin,  # noqa: F401
+    MpoImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
 
 from hunique_models.colour import profile_name, to_srgb
 from hunique_models.errors import (
@@ -36,10 +46,10 @@ else:
 # Decoders warn about the file, never about this program; their words may quote the file.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-_PILLOW_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP")
+_PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 FORMATS = (*_PILLOW_FORMATS, "HEIF") if pillow_heif else _PILLOW_FORMATS
 """Container formats that are decoded."""
-_ROTATED_BY_DECODER = ("TIFF", "HEIF")
+_TURNED_BY_DECODER = ("TIFF", "HEIF")
 ORIENTATION_TAG = 0x0112
 
 
@@ -68,7 +78,7 @@ class Picture:
     format: str
     """Container: JPEG, PNG, WEBP, TIFF, BMP or HEIF."""
     raw_width_px: int
-    """As stored."""
+    """As stored; for HEIF as its decoder gives it."""
     raw_height_px: int
     """As stored."""
     exif_orientation: int
@@ -137,24 +147,25 @@ def check_size_bytes(size_bytes: int, limits: DecodeLimits) -> None:
 def _decode(data: bytes, limits: DecodeLimits) -> Picture:
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     _check_pixels(image, limits)
-    raw_size, frame_count = image.size, int(getattr(image, "n_frames", 1))
+    container = "JPEG" if image.format == "MPO" else image.format or ""
+    frame_count = int(getattr(image, "n_frames", 1))
     orientation = _orientation(image)
-    rotated_by_decoder = image.format in _ROTATED_BY_DECODER
-    if rotated_by_decoder and image.format == "HEIF":
-        raw_size = _heif_raw_size(image, orientation)
+    raw_size = _raw_size(image, orientation)
     profile = image.info.get("icc_profile")
     remarks = []
     image.load()
     if frame_count > 1:
         remarks.append(f"only the first of {frame_count} frames or pages was examined")
-    if not rotated_by_decoder:
+    if container == "HEIF" and orientation != 1:
+        remarks.append("the rotation that HEIF itself states was applied, not the EXIF one")
+    if container not in _TURNED_BY_DECODER:
         image = ImageOps.exif_transpose(image)
     rgb, colour_remarks = to_srgb(image, profile)
     return Picture(
         pixels=np.ascontiguousarray(rgb),
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        format="JPEG" if image.format == "MPO" else _format_of(data, image),
+        format=container,
         raw_width_px=raw_size[0],
         raw_height_px=raw_size[1],
         exif_orientation=orientation,
@@ -162,12 +173,6 @@ def _decode(data: bytes, limits: DecodeLimits) -> Picture:
         colour_profile=profile_name(profile),
         remarks=(*remarks, *colour_remarks),
     )
-
-
-def _format_of(data: bytes, image: Image.Image) -> str:
-    # exif_transpose returns a copy that has forgotten its format
-    found = image.format or Image.open(io.BytesIO(data), formats=FORMATS).format or ""
-    return "JPEG" if found == "MPO" else found
 
 
 def _check_pixels(image: Image.Image, limits: DecodeLimits) -> None:
@@ -192,12 +197,15 @@ _MODES = frozenset(
 
 def _orientation(image: Image.Image) -> int:
     if image.format == "HEIF":
-        # the HEIF decoder has turned the picture and keeps what it found here
+        # HEIF states its rotation apart from EXIF; its decoder keeps the tag here
         value = image.info.get("original_orientation")
     else:
         value = image.getexif().get(ORIENTATION_TAG)
     return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _heif_raw_size(image: Image.Image, orientation: int) -> tuple[int, int]:
-    return (image.size[1], image.size[0]) if orientation >= 5 else image.size
+def _raw_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+    """(width, height) as stored; the TIFF decoder has swapped them where it will turn."""
+    if image.format == "TIFF" and orientation >= 5:
+        return image.size[1], image.size[0]
+    return image.size
