@@ -62,8 +62,14 @@ class TrainConfig:
         default_factory=lambda: CamThresholds(high=0.55, low=0.25)
     )
     """For pseudo-labels from the auxiliary CAM."""
-    auxiliary_share: float = 0.5
-    """Weight of the auxiliary pseudo-labels beside the main ones."""
+    auxiliary_share: float = 0.0
+    """Weight of pseudo-labels from the auxiliary CAM alone beside the main ones."""
+    mixed_cam_shares: tuple[float, ...] = (0.3, 1.0, 0.5, 0.8)
+    """Share of the auxiliary CAM in the CAM that makes the main pseudo-labels, by class
+    (Mixed CAM). Small things want the auxiliary one, which sees less around them; large
+    ones the main one. Empty: the main CAM alone."""
+    guide_auxiliary_cam: bool = True
+    """Whether segmentation pseudo-labels guide the auxiliary CAM too."""
     label_stride_px: int = 4
     """Pseudo-labels have a value for every so many pixels of the crop."""
     label_downscale: int = 1
@@ -92,6 +98,11 @@ class TrainConfig:
                 raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
         if not 0 <= self.assignment_momentum < 1:
             raise ValueError(f"expected 0 <= momentum < 1, found {self.assignment_momentum}")
+        if self.mixed_cam_shares and len(self.mixed_cam_shares) != len(self.network.class_names):
+            raise ValueError(
+                f"mixed_cam_shares needs {len(self.network.class_names)} values, one a class; "
+                f"found {len(self.mixed_cam_shares)}"
+            )
         if self.views.size_px % 32:
             raise ValueError(f"views.size_px must divide by 32, found {self.views.size_px}")
 
@@ -142,6 +153,9 @@ def release() -> TrainConfig:
         auxiliary_thresholds=CamThresholds(high=0.7, low=0.25),
         label_stride_px=1,
         label_downscale=2,
+        auxiliary_share=0.5,
+        mixed_cam_shares=(),
+        guide_auxiliary_cam=False,
         refine=False,
         rectify_guided_cam=True,
         class_balanced=False,

@@ -19,7 +19,7 @@ from hunique_training.losses.classification import classification_loss
 from hunique_training.losses.segmentation_to_cam import segmentation_to_cam_loss
 from hunique_training.network.cosa import CosaNetwork, CosaOutput
 from hunique_training.pseudo_labels.cam_labels import CamThresholds, cam_pseudo_labels
-from hunique_training.pseudo_labels.multi_scale import AssignedMaps, multi_scale_maps
+from hunique_training.pseudo_labels.multi_scale import AssignedMaps, multi_scale_maps, stretch
 from hunique_training.pseudo_labels.refinement import pixel_adaptive_refinement
 from hunique_training.pseudo_labels.segmentation_labels import (
     forbid_absent,
@@ -119,18 +119,27 @@ def _guide_segmentation(
     if logits.shape[-2:] != maps.cam.shape[-2:]:
         size = maps.cam.shape[-2:]
         logits = interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    sources = [(_mixed_cam(maps, config), config.thresholds, 1 - config.auxiliary_share)]
+    if config.auxiliary_share:
+        sources += [(maps.auxiliary_cam, config.auxiliary_thresholds, config.auxiliary_share)]
     losses = [
-        cam_to_segmentation_loss(
+        share
+        * cam_to_segmentation_loss(
             logits,
             pseudo_labels_of(cams, batch, thresholds, config),
             by_class=config.class_balanced,
         )
-        for cams, thresholds in (
-            (maps.cam, config.thresholds),
-            (maps.auxiliary_cam, config.auxiliary_thresholds),
-        )
+        for cams, thresholds, share in sources
     ]
-    return (1 - config.auxiliary_share) * losses[0] + config.auxiliary_share * losses[1]
+    return torch.stack(losses).sum()
+
+
+def _mixed_cam(maps: AssignedMaps, config: TrainConfig) -> torch.Tensor:
+    """The talk's Mixed CAM, with a share for each class: (B, C, h, w) in [0, 1)."""
+    if not config.mixed_cam_shares:
+        return maps.cam
+    share = maps.cam.new_tensor(config.mixed_cam_shares)[None, :, None, None]
+    return stretch((1 - share) * maps.cam + share * maps.auxiliary_cam)
 
 
 def _guide_cam(
@@ -139,6 +148,11 @@ def _guide_cam(
     target = segmentation_pseudo_labels(
         maps.segmentation_logits, batch.labels, temperature=config.segmentation_temperature
     )
-    return segmentation_to_cam_loss(
-        output.cam, target, rectify=config.rectify_guided_cam, known=batch.known
-    )
+    guided = (output.cam, output.auxiliary_cam) if config.guide_auxiliary_cam else (output.cam,)
+    losses = [
+        segmentation_to_cam_loss(
+            cam, target, rectify=config.rectify_guided_cam, known=batch.known
+        )
+        for cam in guided
+    ]
+    return torch.stack(losses).mean()
