@@ -1,0 +1,167 @@
+"""`hunique-train`: train and evaluate models from image-level labels."""
+
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+try:
+    import torch
+except ImportError:
+    print("hunique-train needs torch: pip install 'hunique[train]'", file=sys.stderr)
+    sys.exit(1)
+
+from hunique_models.geometry import Detail
+
+from hunique_training.checkpoint import CheckpointError, load_model
+from hunique_training.config import PRESETS, TrainConfig
+from hunique_training.data.labels import DataError
+from hunique_training.evaluation.run import evidence_of_split
+from hunique_training.evaluation.table import as_json, as_text, score_classes
+from hunique_training.evaluation.torch_engine import TorchEngine
+from hunique_training.fitting import FitRequest, calibrate, fit
+from hunique_training.manifest import manifest_of
+from hunique_training.network.efficientnet_lite import CheckpointFormatError
+
+
+@click.group(context_settings={"auto_envvar_prefix": "HUNIQUE_TRAIN", "show_default": True})
+@click.version_option(package_name="hunique")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=0),
+    default=0,
+    show_envvar=True,
+    help="Threads of torch; 0 takes all cores. Give fewer when something else must run beside.",
+)
+def main(threads: int) -> None:
+    """Train and evaluate models from image-level labels."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _resolve(preset: str, steps: int | None, overrides: dict[str, object]) -> TrainConfig:
+    config = PRESETS[preset]()
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if steps is not None:
+        share = steps / config.total_steps
+        given |= {
+            "total_steps": steps,
+            "loss_warm_up_steps": round(config.loss_warm_up_steps * share),
+            "rate_warm_up_steps": round(config.rate_warm_up_steps * share),
+        }
+    return dataclasses.replace(config, **given)  # type: ignore[arg-type]
+
+
+@main.command("fit")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    show_envvar=True,
+    metavar="SOURCE",
+    help="A label file, a folder with a labels.csv, or drawn:N for N drawn hands. Repeat it to "
+    "mix sources. The split column says what is trained on (train) and chosen on (val).",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    show_envvar=True,
+    help="Run folder. Where one is there already, the run goes on from its last checkpoint.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(sorted(PRESETS)),
+    default="hunique",
+    show_envvar=True,
+    help="hunique: small network, for one evening on two cores. release: CoSA as published.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    show_envvar=True,
+    help="Optimiser steps; warm-ups shrink or grow with it. Fewer to try things out.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
+              help="Pictures of a step; halve it where memory runs out.")  # fmt: skip
+@click.option("--pretrained", show_envvar=True,
+              help="Encoder weights: package, or a checkpoint file.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), show_envvar=True,
+              help="Everything random follows from it.")  # fmt: skip
+@click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
+              help="Side of the square input the model is served with; divides by 32.")  # fmt: skip
+@click.option("--device", default="cpu", show_envvar=True, help="torch device: cpu, cuda, cuda:1.")
+def fit_command(
+    data: tuple[str, ...],
+    out: Path,
+    preset: str,
+    steps: int | None,
+    input_size_px: int,
+    device: str,
+    **overrides: object,
+) -> None:
+    """Train a model from pictures with image-level labels.
+
+    The run folder holds the resolved configuration, metrics, panels (input | auxiliary CAM |
+    CAM | segmentation), last.pt to resume from and model.pt to export.
+    """
+    try:
+        request = FitRequest(
+            config=_resolve(preset, steps, overrides),
+            data=data,
+            run_folder=out,
+            input_size_px=input_size_px,
+            device=device,
+        )
+        click.echo(fit(request))
+    except (DataError, CheckpointError, CheckpointFormatError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+_MODEL = click.argument(
+    "model", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="MODEL.PT"
+)
+_LABELS = click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    show_envvar=True,
+    help="Label file with truth masks beside it (see docs/training.md).",
+)
+
+
+@main.command("evaluate")
+@_MODEL
+@_LABELS
+@click.option("--split", default="val", show_envvar=True, help="Rows of the label file to use.")
+@click.option(
+    "--detail", type=click.Choice([d.value for d in Detail]), default="standard", show_envvar=True,
+    help="How closely to look; thresholds were chosen at standard.",
+)  # fmt: skip
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON instead of a table.")
+def evaluate_command(model: Path, data: Path, split: str, detail: str, json_wanted: bool) -> None:
+    """Score a trained model on pictures with truth masks, label-free, as it would be served."""
+    try:
+        checkpoint = load_model(model)
+        manifest = manifest_of(checkpoint)
+        evidence = evidence_of_split(
+            manifest, TorchEngine(checkpoint.network), data, split=split, detail=Detail(detail)
+        )
+    except (DataError, CheckpointError) as error:
+        raise click.ClickException(str(error)) from error
+    scores = score_classes(evidence, manifest)
+    click.echo(as_json(scores) if json_wanted else as_text(scores))
+
+
+@main.command("calibrate")
+@_MODEL
+@_LABELS
+def calibrate_command(model: Path, data: Path) -> None:
+    """Choose thresholds and calibration again on the val split, and write them into the model."""
+    try:
+        calibrate(model, data)
+    except (DataError, CheckpointError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,53 @@
+"""From a checkpoint to the manifest that a bundle of it carries.
+
+Evaluation needs the same geometry and thresholds that will be served, so the manifest is
+made here; export adds names, parity and digests.
+"""
+
+from hunique_models.feature_classes import feature_class
+from hunique_models.geometry import Geometry
+from hunique_models.manifest import Calibration, ClassSpec, Manifest
+
+from hunique_training.checkpoint import ClassOperatingPoint, ModelCheckpoint
+
+MIN_AREA_SHARE = 5e-5
+"""Instances below this share of the picture are noise at the network's resolution."""
+_UNCHOSEN = ClassOperatingPoint(presence_threshold=0.5, pixel_threshold=0.5)
+
+
+def manifest_of(model: ModelCheckpoint) -> Manifest:
+    """The manifest of a checkpoint, without names of a release, parity and files.
+
+    Classes without an operating point are served at 0.5.
+    """
+    return Manifest(
+        name="unnamed",
+        version="0.0.0",
+        created_utc="1970-01-01T00:00:00Z",
+        licence="not stated",
+        intended_use="not stated",
+        training_data_statement="not stated",
+        geometry=Geometry(
+            input_size_px=model.input_size_px,
+            output_stride_px=model.network.decoder.stride_px,
+        ),
+        classes=tuple(
+            _class_spec(name, model.operating_point.get(name, _UNCHOSEN))
+            for name in model.network.config.class_names
+        ),
+        training=model.training,
+    )
+
+
+def _class_spec(name: str, point: ClassOperatingPoint) -> ClassSpec:
+    known = feature_class(name)
+    return ClassSpec(
+        name=name,
+        definition=known.definition,
+        colour=known.colour,
+        presence_threshold=point.presence_threshold,
+        pixel_threshold=point.pixel_threshold,
+        min_area_share=MIN_AREA_SHARE,
+        calibration=Calibration(scale=point.calibration_scale, offset=point.calibration_offset),
+        obscured_by=known.obscured_by,
+    )
