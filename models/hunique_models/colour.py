@@ -9,9 +9,7 @@ from PIL import Image, ImageCms
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def to_srgb(
-    image: Image.Image, profile: bytes | None
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Convert a loaded image to (H, W, 3) uint8 sRGB, with remarks on what was done.
 
     16-bit values are scaled by their range; transparency is composed over white; pixels

@@ -197,9 +197,7 @@ def _skipped(spec: ClassSpec) -> ClassFinding:
     )
 
 
-def _too_small(
-    spec: ClassSpec, pixels: NDArray[np.uint8], asked: Collection[str]
-) -> ClassFinding:
+def _too_small(spec: ClassSpec, pixels: NDArray[np.uint8], asked: Collection[str]) -> ClassFinding:
     if spec.name not in asked:
         return _skipped(spec)
     height, width = pixels.shape[:2]

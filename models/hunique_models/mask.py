@@ -59,7 +59,9 @@ class Mask:
 
 def encode_png(mask: NDArray[np.uint8]) -> bytes:
     """A (H, W) uint8 mask, non-zero inside, as 1-bit PNG; set bits are inside."""
-    ok, data = cv2.imencode(".png", (mask != 0).astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1])
+    ok, data = cv2.imencode(
+        ".png", (mask != 0).astype(np.uint8) * 255, [cv2.IMWRITE_PNG_BILEVEL, 1]
+    )
     if not ok:
         raise ValueError(f"a mask of shape {mask.shape} could not be encoded as PNG")
     return data.tobytes()

@@ -74,9 +74,7 @@ class Pipeline:
         started_ns = time.monotonic_ns()
         picture = decode(data, self.limits)
         looks = self.look_at(picture.pixels, detail)
-        return Prepared(
-            picture=picture, looks=looks, decode_ns=time.monotonic_ns() - started_ns
-        )
+        return Prepared(picture=picture, looks=looks, decode_ns=time.monotonic_ns() - started_ns)
 
     def look_at(self, pixels: NDArray[np.uint8], detail: Detail = Detail.STANDARD) -> Looks:
         """Cut the looks at (H, W, 3) uint8 pixels."""

@@ -136,9 +136,7 @@ def release() -> TrainConfig:
     """
     return TrainConfig(
         preset="release",
-        network=NetworkConfig(
-            encoder="vit_base_16", decoder="large_fov", pooling_top_share=0.0
-        ),
+        network=NetworkConfig(encoder="vit_base_16", decoder="large_fov", pooling_top_share=0.0),
         pretrained=None,
         views=ViewConfig(size_px=448, scale_low=0.5, scale_high=2.0, quarter_turn_probability=0),
         total_steps=32_000,

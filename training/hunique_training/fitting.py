@@ -1,6 +1,6 @@
 """`hunique-train fit`: from label files to a run folder with a finished model.
 
-    label files -> readable pictures -> trainer -> model.pt -> operating point on `val`
+label files -> readable pictures -> trainer -> model.pt -> operating point on `val`
 """
 
 import dataclasses

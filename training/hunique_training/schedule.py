@@ -1,7 +1,7 @@
 """Learning rate by step: linear warm-up, then polynomial decay (COSA section 4).
 
-    step < warm-up:  lr0 (1 - (1 - step / warm-up) (1 - 1e-6))
-    after:           lr0 (1 - step / total) ^ 0.9
+step < warm-up:  lr0 (1 - (1 - step / warm-up) (1 - 1e-6))
+after:           lr0 (1 - step / total) ^ 0.9
 """
 
 

@@ -150,9 +150,7 @@ def _guide_cam(
     )
     guided = (output.cam, output.auxiliary_cam) if config.guide_auxiliary_cam else (output.cam,)
     losses = [
-        segmentation_to_cam_loss(
-            cam, target, rectify=config.rectify_guided_cam, known=batch.known
-        )
+        segmentation_to_cam_loss(cam, target, rectify=config.rectify_guided_cam, known=batch.known)
         for cam in guided
     ]
     return torch.stack(losses).mean()

@@ -88,9 +88,7 @@ def draw_hand(
     return DrawnHand(pixels=pixels, masks=masks, view=chosen_view)
 
 
-def _check(
-    size_px: tuple[int, int], features: Collection[str] | None, view: str | None
-) -> None:
+def _check(size_px: tuple[int, int], features: Collection[str] | None, view: str | None) -> None:
     unknown = sorted(set(features or ()) - set(CLASS_NAMES))
     if unknown:
         raise ValueError(f"expected features out of {CLASS_NAMES}, found {', '.join(unknown)}")
@@ -122,9 +120,7 @@ def _bare_hand(
     )
 
 
-def _camera(
-    pose: Pose, rng: np.random.Generator, size_px: tuple[int, int], view: str
-) -> Camera:
+def _camera(pose: Pose, rng: np.random.Generator, size_px: tuple[int, int], view: str) -> Camera:
     height, width = size_px
     centre = (width / 2 + rng.normal(0, 0.02) * width, height / 2 + rng.normal(0, 0.02) * height)
     mirrored = bool(rng.random() < 0.5)

@@ -11,7 +11,14 @@ from hunique_models.drawn.surface import Surface, noise
 Colours = NDArray[np.float32]
 
 _TONES = np.array(
-    [[247, 214, 196], [236, 196, 168], [214, 166, 130], [183, 130, 92], [138, 90, 60], [82, 54, 40]],
+    [
+        [247, 214, 196],
+        [236, 196, 168],
+        [214, 166, 130],
+        [183, 130, 92],
+        [138, 90, 60],
+        [82, 54, 40],
+    ],
     np.float32,
 )
 """Very fair to very dark, sRGB; a tone is drawn between neighbours."""
@@ -53,7 +60,9 @@ def paint_skin(
 ) -> Colours:
     """Unlit skin colours (H, W, 3) float32, 0 to 255; `unit_px` is the width of the palm."""
     shape = surface.height.shape
-    blotches = noise(rng, *shape, 0.16 * unit_px) * 0.025 + noise(rng, *shape, 0.05 * unit_px) * 0.02
+    blotches = (
+        noise(rng, *shape, 0.16 * unit_px) * 0.025 + noise(rng, *shape, 0.05 * unit_px) * 0.02
+    )
     grain = noise(rng, *shape, max(1.5, 0.008 * unit_px)) * 0.018
     colours = tone * (1 + blotches + grain)[..., None]
     tips = (surface.phalanx == 2) * surface.along

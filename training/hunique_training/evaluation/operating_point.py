@@ -28,8 +28,7 @@ def choose_operating_point(
     scale, offset = fit_calibration(raw, present)
     presence = best_f1_threshold(calibrated(raw, scale, offset), present)
     admitted = [
-        bool(calibrated(one.raw_scores[class_index], scale, offset) >= presence)
-        for one in evidence
+        bool(calibrated(one.raw_scores[class_index], scale, offset) >= presence) for one in evidence
     ]
     iou = iou_by_threshold(evidence, class_index, admitted)
     low, high = PIXEL_RANGE
@@ -54,9 +53,7 @@ def _logit(raw: NDArray[np.float64] | np.float32) -> NDArray[np.float64]:
     return np.log(clipped / (1 - clipped))
 
 
-def fit_calibration(
-    raw: NDArray[np.float64], present: NDArray[np.bool_]
-) -> tuple[float, float]:
+def fit_calibration(raw: NDArray[np.float64], present: NDArray[np.bool_]) -> tuple[float, float]:
     """Scale and offset of least cross-entropy, with Platt's smoothed targets.
 
     Where only one kind of label is there, nothing can be fitted: (1, 0).

@@ -61,9 +61,7 @@ class CosaNetwork(nn.Module):
         count = len(config.class_names)
         share = config.pooling_top_share
         self.classifier = CamHead(self.encoder.final_channels, count, top_share=share)
-        self.auxiliary_classifier = CamHead(
-            self.encoder.auxiliary_channels, count, top_share=share
-        )
+        self.auxiliary_classifier = CamHead(self.encoder.auxiliary_channels, count, top_share=share)
         self.decoder = self._build_decoder(count)
 
     def _build_decoder(self, class_count: int) -> FineDecoder | LargeFieldOfView:

@@ -67,7 +67,9 @@ def _neighbours(x: torch.Tensor, dilations: Sequence[int]) -> list[torch.Tensor]
     reach = max(dilations)
     padded = pad(x, (reach, reach, reach, reach), mode="replicate")
     return [
-        padded[..., reach + dy * d : reach + dy * d + height, reach + dx * d : reach + dx * d + width]
+        padded[
+            ..., reach + dy * d : reach + dy * d + height, reach + dx * d : reach + dx * d + width
+        ]
         for d in dilations
         for dy, dx in _OFFSETS
     ]
