@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hunique_export.onnx_graph import export_graph
+from hunique_export.parity import ParityPictures, compare, require_agreement
 from hunique_models.bundle import MODEL_NAME, Bundle, write_bundle
 from hunique_models.engine import open_engine
 from hunique_models.known_answer import record_known_answer
@@ -13,9 +15,6 @@ from hunique_models.manifest import Manifest
 from hunique_training.checkpoint import ModelCheckpoint, load_model
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.manifest import manifest_of
-
-from hunique_export.onnx_graph import export_graph
-from hunique_export.parity import ParityPictures, compare, require_agreement
 
 
 @dataclass(frozen=True, kw_only=True)

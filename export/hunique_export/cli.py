@@ -12,12 +12,11 @@ except ImportError as error:
     print(f"hunique-export needs {error.name}: pip install 'hunique[export]'", file=sys.stderr)
     sys.exit(1)
 
-from hunique_models.errors import HuniqueError
-from hunique_training.checkpoint import CheckpointError
-
 from hunique_export.bundling import Release, export_bundle
 from hunique_export.errors import ExportError
 from hunique_export.parity import load_pictures
+from hunique_models.errors import HuniqueError
+from hunique_training.checkpoint import CheckpointError
 
 INTENDED_USE = (
     "Pointing an examiner to tattoos, rings, lunules and polished nails on photographs of hands. "

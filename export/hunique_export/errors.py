@@ -1,8 +1,8 @@
 """What can go wrong with an export. A leaf module::
 
-    ExportError
-    ├── ParityError      the graph does not compute what the network computes
-    └── BuildError       TensorRT is not there or could not build an engine
+ExportError
+├── ParityError      the graph does not compute what the network computes
+└── BuildError       TensorRT is not there or could not build an engine
 """
 
 

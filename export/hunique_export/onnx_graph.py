@@ -11,6 +11,7 @@ import warnings
 
 import onnx
 import torch
+
 from hunique_training.checkpoint import ModelCheckpoint
 from hunique_training.network.served import ServedNetwork
 

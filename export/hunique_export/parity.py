@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
+from hunique_export.errors import ParityError
 from hunique_models.drawn import draw_hand
 from hunique_models.engine import Engine
 from hunique_models.errors import InputError
@@ -16,9 +19,6 @@ from hunique_models.geometry import Detail
 from hunique_models.image import decode
 from hunique_models.manifest import Manifest, Parity
 from hunique_models.pipeline import Pipeline
-from numpy.typing import NDArray
-
-from hunique_export.errors import ParityError
 
 MIN_LABEL_AGREEMENT = 0.999
 """Share of pixels that must have the same label."""

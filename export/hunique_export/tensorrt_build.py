@@ -9,10 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hunique_export.errors import BuildError
 from hunique_models.bundle import MODEL_NAME, Bundle, write_bundle
 from hunique_models.engine.tensorrt import ENGINE_NAME, require_driver
-
-from hunique_export.errors import BuildError
 
 AHEAD_OF_TIME_NAME = "model.rtx.engine"
 """An engine built ahead of time runs in TensorRT for RTX only."""

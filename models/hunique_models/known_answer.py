@@ -55,7 +55,9 @@ def check_known_answer(manifest: Manifest, engine: Engine) -> None:
 def _ask(
     manifest: Manifest, engine: Engine, seed: int, size_px: tuple[int, int]
 ) -> tuple[ClassFinding, ...]:
-    pixels = draw_hand(seed, size_px=size_px, view="hand", features=("ring", "polished_nail")).pixels
+    pixels = draw_hand(
+        seed, size_px=size_px, view="hand", features=("ring", "polished_nail")
+    ).pixels
     pipeline = Pipeline(manifest)
     looks = pipeline.look_at(pixels, Detail.FAST)
     output = engine.run(looks.tiles)

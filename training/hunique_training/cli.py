@@ -14,7 +14,6 @@ except ImportError:
     sys.exit(1)
 
 from hunique_models.geometry import Detail
-
 from hunique_training.checkpoint import CheckpointError, load_model
 from hunique_training.config import PRESETS, TrainConfig
 from hunique_training.data.labels import DataError

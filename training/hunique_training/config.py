@@ -35,11 +35,11 @@ class TrainConfig:
     """Encoder weights: "package", a checkpoint file, or None for random numbers."""
     views: ViewConfig = field(default_factory=ViewConfig)
     """Crops and augmentation."""
-    total_steps: int = 2400
+    total_steps: int = 1100
     """Optimiser steps of the whole run."""
-    loss_warm_up_steps: int = 500
+    loss_warm_up_steps: int = 300
     """Steps of classification alone, before pseudo-labels are used."""
-    rate_warm_up_steps: int = 100
+    rate_warm_up_steps: int = 50
     """Steps in which the learning rate rises from nearly 0."""
     batch_size: int = 8
     """Pictures of a step."""
@@ -64,7 +64,7 @@ class TrainConfig:
     """For pseudo-labels from the auxiliary CAM."""
     auxiliary_share: float = 0.0
     """Weight of pseudo-labels from the auxiliary CAM alone beside the main ones."""
-    mixed_cam_shares: tuple[float, ...] = (0.3, 1.0, 0.5, 0.8)
+    mixed_cam_shares: tuple[float, ...] = (0.3, 1.0, 0.8, 1.0)
     """Share of the auxiliary CAM in the CAM that makes the main pseudo-labels, by class
     (Mixed CAM). Small things want the auxiliary one, which sees less around them; large
     ones the main one. Empty: the main CAM alone."""

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from hunique_models.geometry import Detail
 
+from hunique_models.geometry import Detail
 from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
 from hunique_training.config import TrainConfig
 from hunique_training.data.batches import BatchMaker

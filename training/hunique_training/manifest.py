@@ -7,7 +7,6 @@ made here; export adds names, parity and digests.
 from hunique_models.feature_classes import feature_class
 from hunique_models.geometry import Geometry
 from hunique_models.manifest import Calibration, ClassSpec, Manifest
-
 from hunique_training.checkpoint import ClassOperatingPoint, ModelCheckpoint
 
 MIN_AREA_SHARE = 5e-5

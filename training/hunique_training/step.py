@@ -21,10 +21,7 @@ from hunique_training.network.cosa import CosaNetwork, CosaOutput
 from hunique_training.pseudo_labels.cam_labels import CamThresholds, cam_pseudo_labels
 from hunique_training.pseudo_labels.multi_scale import AssignedMaps, multi_scale_maps, stretch
 from hunique_training.pseudo_labels.refinement import pixel_adaptive_refinement
-from hunique_training.pseudo_labels.segmentation_labels import (
-    forbid_absent,
-    segmentation_pseudo_labels,
-)
+from hunique_training.pseudo_labels.segmentation_labels import segmentation_pseudo_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +111,12 @@ def pseudo_labels_of(
 def _guide_segmentation(
     output: CosaOutput, maps: AssignedMaps, batch: Batch, config: TrainConfig
 ) -> torch.Tensor:
-    """CAM to segmentation: classes whose label is unknown take no part in the softmax."""
-    logits = forbid_absent(output.segmentation_logits, batch.known.float())
+    """CAM to segmentation.
+
+    Classes whose label is unknown count as background here: were their channel left out of
+    the softmax instead, nothing would hold it down on such pictures.
+    """
+    logits = output.segmentation_logits
     if logits.shape[-2:] != maps.cam.shape[-2:]:
         size = maps.cam.shape[-2:]
         logits = interpolate(logits, size=size, mode="bilinear", align_corners=False)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+
 from hunique_models.drawn import CLASS_NAMES, DrawnHand, draw_hand
 
 SIZE_PX = (480, 640)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from hunique_models.errors import InputError
-from hunique_models.image import DecodeLimits, decode
 from numpy.typing import NDArray
 
+from hunique_models.errors import InputError
+from hunique_models.image import DecodeLimits, decode
 from hunique_training.data.labels import DataError, LabelledPicture
 
 logger = logging.getLogger(__name__)

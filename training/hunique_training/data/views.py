@@ -20,11 +20,11 @@ Pixels = NDArray[np.uint8]
 class ViewConfig:
     """How crops are cut."""
 
-    size_px: int = 320
+    size_px: int = 384
     """Side of the square crop."""
-    scale_low: float = 0.7
+    scale_low: float = 0.75
     """Smallest longer side of the picture before cropping, in crop sides."""
-    scale_high: float = 1.4
+    scale_high: float = 1.6
     """Largest longer side before cropping. Above 1 a crop may miss the feature."""
     quarter_turn_probability: float = 0.5
     """How often the picture is turned by a random multiple of 90 degrees."""

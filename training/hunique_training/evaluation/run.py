@@ -4,13 +4,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from tqdm import tqdm
+
 from hunique_models.engine import Engine
 from hunique_models.errors import InputError
 from hunique_models.geometry import Detail
 from hunique_models.manifest import Manifest
 from hunique_models.pipeline import Pipeline, picture_scores
-from tqdm import tqdm
-
 from hunique_training.evaluation.evidence import PictureEvidence, gather_evidence
 from hunique_training.evaluation.truth import TruthPicture, read_truth
 

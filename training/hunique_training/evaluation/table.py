@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
+
 from hunique_models.findings import calibrated_score
 from hunique_models.manifest import ClassSpec, Manifest
-
 from hunique_training.evaluation.evidence import PictureEvidence, iou_by_threshold
 
 

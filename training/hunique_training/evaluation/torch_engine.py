@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from hunique_models.engine import EngineInfo, EngineOutput
 from numpy.typing import NDArray
 
+from hunique_models.engine import EngineInfo, EngineOutput
 from hunique_training.network.cosa import CosaNetwork
 from hunique_training.network.served import ServedNetwork
 
