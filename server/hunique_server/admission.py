@@ -1,0 +1,87 @@
+"""Who may come in: decided before a picture costs anything but its bytes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+
+class QueueFullError(Exception):
+    """There is no room now; `retry_after_ms` says when there may be."""
+
+    def __init__(self, reason: str, retry_after_ms: int) -> None:
+        super().__init__(
+            f"The server is full ({reason}). Try again in {retry_after_ms} ms, or send fewer "
+            "pictures at once."
+        )
+        self.retry_after_ms = retry_after_ms
+
+
+class Admission:
+    """Counts pictures and bytes admitted and not yet answered. For one event loop.
+
+    Args:
+        max_items: most pictures.
+        max_bytes: most bytes of encoded images.
+    """
+
+    def __init__(self, max_items: int, max_bytes: int) -> None:
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._waiting: list[asyncio.Future[None]] = []
+        self.items = 0
+        """Pictures inside."""
+        self.bytes = 0
+        """Their encoded bytes."""
+        self.mean_service_ms = 100.0
+        """Moving mean of the time a picture takes, for retry hints."""
+
+    @contextmanager
+    def admit(self, size_bytes: int) -> Iterator[None]:
+        """Room for one picture, or an error at once.
+
+        Raises:
+            QueueFullError: no room.
+        """
+        if not self._fits(size_bytes):
+            full = "items" if self.items >= self._max_items else "bytes"
+            retry_after_ms = max(10, round(self.mean_service_ms * self.items / 2))
+            raise QueueFullError(full, retry_after_ms)
+        self._enter(size_bytes)
+        try:
+            yield
+        finally:
+            self._leave(size_bytes)
+
+    @asynccontextmanager
+    async def wait(self, size_bytes: int) -> AsyncIterator[None]:
+        """Room for one picture, as soon as there is."""
+        while not self._fits(size_bytes):
+            left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(left)
+            await left
+        self._enter(size_bytes)
+        try:
+            yield
+        finally:
+            self._leave(size_bytes)
+
+    def observe(self, service_s: float) -> None:
+        """Learn from one answered picture."""
+        self.mean_service_ms += 0.05 * (service_s * 1000 - self.mean_service_ms)
+
+    def _fits(self, size_bytes: int) -> bool:
+        return self.items < self._max_items and (
+            self.items == 0 or self.bytes + size_bytes <= self._max_bytes
+        )
+
+    def _enter(self, size_bytes: int) -> None:
+        self.items += 1
+        self.bytes += size_bytes
+
+    def _leave(self, size_bytes: int) -> None:
+        self.items -= 1
+        self.bytes -= size_bytes
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._waiting.clear()

@@ -1,0 +1,118 @@
+"""`hunique-server`: serve a bundle over gRPC."""
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+try:
+    from hunique_models.bundle import default_bundle_path
+    from hunique_models.errors import HuniqueError
+
+    from hunique_server.config import ConfigError, ServerConfig
+    from hunique_server.cores import usable_cores
+    from hunique_server.lifecycle import serve
+except ImportError as error:
+    print(f"hunique-server needs {error.name}: pip install 'hunique[server]'", file=sys.stderr)
+    sys.exit(1)
+
+_MIB = 1024 * 1024
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["trace"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+def _configure_logging(level: str, form: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _JsonFormatter() if form == "json" else logging.Formatter("%(levelname)s %(message)s")
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+@click.command(
+    context_settings={"auto_envvar_prefix": "HUNIQUE_SERVER", "show_default": True},
+    epilog="Every flag can be given as a variable HUNIQUE_SERVER_<FLAG>; the flag wins.",
+)
+@click.version_option(package_name="hunique")
+@click.option("--bundle", type=click.Path(path_type=Path), show_envvar=True, show_default=False,
+              help="Folder of the model to serve. Default: the model that comes with hunique.")  # fmt: skip
+@click.option("--listen", multiple=True, default=("127.0.0.1:50051",), show_envvar=True,
+              help="HOST:PORT or unix:PATH of the gRPC service; repeat it for several. "
+              "Connections are not encrypted: keep to loopback, a private network or a mesh.")  # fmt: skip
+@click.option("--admin-listen", default="127.0.0.1:9464", show_envvar=True,
+              help="HOST:PORT of /metrics, /healthz and /readyz; '' for none.")  # fmt: skip
+@click.option("--device", default="cpu", show_envvar=True,
+              help="cpu; cuda or cuda:1 (ONNX Runtime); tensorrt (its TensorRT provider); "
+              "native-tensorrt (an engine of hunique-export). A device that is not there is an "
+              "error, never a silent fallback.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=0), default=0, show_envvar=True,
+              help="Threads of one run on the CPU. 0 takes the cores this process may use; give "
+              "fewer where other programs need them.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_envvar=True,
+              help="Threads that decode and encode pictures. 0 takes one a core, at least two; "
+              "raise it where a GPU waits for pictures.")  # fmt: skip
+@click.option("--max-batch", type=click.IntRange(min=1), default=8, show_envvar=True,
+              help="Most looks of one run (a picture at standard detail has up to 10). On a CPU "
+              "more does not help; on a GPU raise it until memory or latency says stop.")  # fmt: skip
+@click.option("--max-queue-items", type=click.IntRange(min=1), default=64, show_envvar=True,
+              help="Most pictures inside at once; beyond, callers are told when to try again. "
+              "Choose the longest wait you would accept divided by the time of a picture.")  # fmt: skip
+@click.option("--max-queue-mib", type=click.IntRange(min=1), default=512, show_envvar=True,
+              help="Most MiB of encoded images inside at once; a bound on memory.")  # fmt: skip
+@click.option("--max-image-mib", type=click.IntRange(min=1), default=64, show_envvar=True,
+              help="Largest encoded image.")  # fmt: skip
+@click.option("--max-image-megapixels", type=click.IntRange(min=1), default=80, show_envvar=True,
+              help="Largest picture; each megapixel takes about 10 MB while it is worked on.")  # fmt: skip
+@click.option("--drain-s", type=click.FloatRange(min=0), default=20.0, show_envvar=True,
+              help="Seconds that running requests may take after SIGTERM; below the grace period "
+              "of whatever stops the process.")  # fmt: skip
+@click.option("--exit-with-parent", is_flag=True, show_envvar=True,
+              help="End when standard input closes; for clients that start a private server.")  # fmt: skip
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]),
+              default="info", show_envvar=True,
+              help="Pictures and their names are logged at no level.")  # fmt: skip
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text",
+              show_envvar=True, help="json: one object a line, for log collectors.")  # fmt: skip
+def main(
+    bundle: Path | None,
+    threads: int,
+    workers: int,
+    max_queue_mib: int,
+    max_image_mib: int,
+    max_image_megapixels: int,
+    log_level: str,
+    log_format: str,
+    **rest: object,
+) -> None:
+    """Serve a model over gRPC (hunique.v1.HandFeatures, health, reflection)."""
+    _configure_logging(log_level, log_format)
+    cores = usable_cores()
+    try:
+        config = ServerConfig(
+            bundle=bundle or default_bundle_path(),
+            threads=threads or cores,
+            workers=workers or max(2, cores),
+            max_queue_bytes=max_queue_mib * _MIB,
+            max_image_bytes=max_image_mib * _MIB,
+            max_image_pixels=max_image_megapixels * 1_000_000,
+            **rest,  # type: ignore[arg-type]
+        )
+        asyncio.run(serve(config))
+    except (ConfigError, HuniqueError) as error:
+        raise click.ClickException(str(error)) from error

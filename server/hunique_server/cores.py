@@ -1,0 +1,19 @@
+"""How many cores this process may really use: affinity and cgroup quota, not the machine's."""
+
+import os
+from math import ceil
+from pathlib import Path
+
+_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores(cpu_max: Path = _CPU_MAX) -> int:
+    """Cores of the affinity mask, bounded by the cgroup v2 quota; at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = cpu_max.read_text(encoding="ascii").split()[:2]
+    except (OSError, ValueError):
+        return allowed or 1
+    if quota == "max":
+        return allowed or 1
+    return max(1, min(allowed or 1, ceil(int(quota) / int(period))))

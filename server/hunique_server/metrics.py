@@ -1,0 +1,62 @@
+"""Prometheus metrics of one server. No label ever holds a name or a picture."""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+_DURATION_BUCKETS_S = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+
+
+class Metrics:
+    """All metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.requests = Counter(
+            "hunique_requests_total", "Pictures answered, by method and gRPC code.",
+            ["method", "code"], registry=self.registry,
+        )  # fmt: skip
+        self.request_duration = self._durations("request", "From receipt to answer.", ["method"])
+        self.queue_duration = self._durations("queue", "Waiting for the engine.")
+        self.decode_duration = self._durations("decode", "Decoding and cutting looks.")
+        self.inference_duration = self._durations("inference", "Runs of the engine.")
+        self.postprocess_duration = self._durations("postprocess", "Findings and encoding.")
+        self.batch_size = Histogram(
+            "hunique_batch_size", "Looks in one run of the engine.",
+            buckets=(1, 2, 4, 7, 8, 14, 16, 32, 64), registry=self.registry,
+        )  # fmt: skip
+        self.queue_items = Gauge(
+            "hunique_queue_items", "Pictures admitted and not yet answered.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.queue_bytes = Gauge(
+            "hunique_queue_bytes", "Encoded bytes admitted and not yet answered.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.rejected = Counter(
+            "hunique_rejected_total", "Pictures refused before any work, by reason.",
+            ["reason"], registry=self.registry,
+        )  # fmt: skip
+        self.findings = Counter(
+            "hunique_findings_total", "Findings by class and status.",
+            ["class", "status"], registry=self.registry,
+        )  # fmt: skip
+        self.model_info = Info(
+            "hunique_model", "The model that is served.", registry=self.registry
+        )
+
+    def _durations(self, name: str, what: str, labels: list[str] | None = None) -> Histogram:
+        return Histogram(
+            f"hunique_{name}_duration_seconds", what, labels or [],
+            buckets=_DURATION_BUCKETS_S, registry=self.registry,
+        )  # fmt: skip

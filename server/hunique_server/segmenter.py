@@ -1,0 +1,165 @@
+"""One picture through the stages of the server, each in its own place.
+
+    admission (loop) -> decode (threads) -> batcher -> engine -> findings (threads)
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+import numpy as np
+from hunique_models.bundle import Bundle
+from hunique_models.engine import Engine, EngineOutput
+from hunique_models.findings import check_classes
+from hunique_models.image import DecodeLimits, check_size_bytes
+from hunique_models.pipeline import Pipeline, Prepared
+from hunique_proto.v1 import hand_features_pb2 as pb
+from numpy.typing import NDArray
+
+from hunique_server.admission import Admission
+from hunique_server.batcher import Batcher, DeadlinePassedError
+from hunique_server.config import ServerConfig
+from hunique_server.convert import Wish, read_wish, write_response
+from hunique_server.metrics import Metrics
+
+Tiles = NDArray[np.uint8]
+
+
+class Segmenter:
+    """Segments pictures for many callers at once.
+
+    Args:
+        config: limits and pools.
+        bundle: the model.
+        engine: runs it.
+        model: its identity on the wire.
+        metrics: what is counted.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        bundle: Bundle,
+        engine: Engine,
+        model: pb.ModelIdentity,
+        metrics: Metrics,
+    ) -> None:
+        self.limits = DecodeLimits(
+            max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
+        )
+        self.manifest = bundle.manifest
+        self.model = model
+        self.admission = Admission(config.max_queue_items, config.max_queue_bytes)
+        self._pipeline = Pipeline(bundle.manifest, self.limits)
+        self._engine = engine
+        self._metrics = metrics
+        self._max_batch = config.max_batch
+        self._workers = ThreadPoolExecutor(config.workers, thread_name_prefix="worker")
+        self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._batcher: Batcher[Tiles, EngineOutput] = Batcher(
+            self._run, self._engine_thread, config.max_batch, metrics.batch_size.observe
+        )
+        metrics.queue_items.set_function(lambda: self.admission.items)
+        metrics.queue_bytes.set_function(lambda: self.admission.bytes)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._batcher.start()
+
+    async def close(self) -> None:
+        """End the batcher and the pools."""
+        await self._batcher.close()
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._engine_thread.shutdown(wait=True)
+
+    def admit(self, request: pb.SegmentRequest) -> AbstractContextManager[None]:
+        """Room for a request, decided by its size alone.
+
+        Raises:
+            ImageTooLargeError: more bytes than any picture may have.
+            QueueFullError: no room now.
+        """
+        check_size_bytes(len(request.image), self.limits)
+        return self.admission.admit(len(request.image))
+
+    def wait(self, request: pb.SegmentRequest) -> AbstractAsyncContextManager[None]:
+        """Room for a request as soon as there is.
+
+        Raises:
+            ImageTooLargeError: more bytes than any picture may have.
+        """
+        check_size_bytes(len(request.image), self.limits)
+        return self.admission.wait(len(request.image))
+
+    async def segment(
+        self, request: pb.SegmentRequest, deadline_s: float | None
+    ) -> pb.SegmentResponse:
+        """Segment an admitted request.
+
+        Args:
+            request: the picture and what is wanted of it.
+            deadline_s: on the monotonic clock.
+
+        Raises:
+            RequestError, InputError: the request or its picture cannot be served.
+            DeadlinePassedError: too late.
+        """
+        started_ns = time.monotonic_ns()
+        wish = read_wish(request)
+        check_classes(wish.classes, self.manifest)
+        loop = asyncio.get_running_loop()
+        prepared = await loop.run_in_executor(
+            self._workers, self._prepare, request.image, wish, deadline_s
+        )
+        tiles = prepared.looks.tiles
+        answer = await self._batcher.submit(tiles, weight=len(tiles), deadline_s=deadline_s)
+        response, postprocess_ns = await loop.run_in_executor(
+            self._workers, self._finish, prepared, answer.result, wish
+        )
+        timings = response.provenance.timings
+        timings.decode_ns, timings.queue_ns = prepared.decode_ns, answer.queue_ns
+        timings.inference_ns, timings.postprocess_ns = answer.run_ns, postprocess_ns
+        timings.total_ns = time.monotonic_ns() - started_ns
+        self._observe(response)
+        return response
+
+    def _prepare(self, data: bytes, wish: Wish, deadline_s: float | None) -> Prepared:
+        if deadline_s is not None and time.monotonic() >= deadline_s:
+            raise DeadlinePassedError("the deadline passed before the picture was decoded")
+        return self._pipeline.prepare(data, wish.detail)
+
+    def _finish(
+        self, prepared: Prepared, output: EngineOutput, wish: Wish
+    ) -> tuple[pb.SegmentResponse, int]:
+        started_ns = time.monotonic_ns()
+        found = self._pipeline.finish(prepared, output.probability, output.score, wish.classes)
+        response = write_response(found, wish, self.model, self.manifest)
+        return response, time.monotonic_ns() - started_ns
+
+    def _run(self, items: list[Tiles]) -> Sequence[EngineOutput]:
+        """Run the looks of several pictures, at most `max_batch` at once."""
+        looks = np.concatenate(items) if len(items) > 1 else items[0]
+        parts = [
+            self._engine.run(looks[first : first + self._max_batch])
+            for first in range(0, len(looks), self._max_batch)
+        ]
+        probability = np.concatenate([part.probability for part in parts])
+        score = np.concatenate([part.score for part in parts])
+        ends = np.cumsum([len(item) for item in items])
+        starts = ends - [len(item) for item in items]
+        return [
+            EngineOutput(probability[a:b], score[a:b]) for a, b in zip(starts, ends, strict=True)
+        ]
+
+    def _observe(self, response: pb.SegmentResponse) -> None:
+        timings = response.provenance.timings
+        self._metrics.decode_duration.observe(timings.decode_ns / 1e9)
+        self._metrics.queue_duration.observe(timings.queue_ns / 1e9)
+        self._metrics.inference_duration.observe(timings.inference_ns / 1e9)
+        self._metrics.postprocess_duration.observe(timings.postprocess_ns / 1e9)
+        self.admission.observe(timings.total_ns / 1e9)
+        for finding in response.findings:
+            status = pb.Status.Name(finding.status).removeprefix("STATUS_").lower()
+            self._metrics.findings.labels(finding.class_name, status).inc()

@@ -1,0 +1,112 @@
+"""What tests everywhere share: a real, tiny bundle that needs no training."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hunique_models.bundle import Bundle, write_bundle
+from hunique_models.engine import open_engine
+from hunique_models.feature_classes import FEATURE_CLASSES
+from hunique_models.geometry import Geometry
+from hunique_models.known_answer import record_known_answer
+from hunique_models.manifest import ClassSpec, Manifest
+from onnx import TensorProto, helper, numpy_helper
+
+TINY_SIZE_PX = 64
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of photographs and reference vectors; skips where it is not at hand."""
+    folder = Path(os.environ.get("HUNIQUE_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"photographs and reference vectors are not at hand ({folder.name} is absent)")
+    return folder
+
+
+def tiny_graph() -> bytes:
+    """A graph in which tattoo is where red rules, ring where green, lunule where blue."""
+    weight = np.zeros((4, 3, 1, 1), np.float32)
+    for index in range(3):
+        weight[index, :, 0, 0] = -1.0
+        weight[index, index, 0, 0] = 1.0
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["nchw"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Conv", ["small", "weight"], ["excess"]),
+        helper.make_node("Clip", ["excess", "zero", "full"], ["clipped"]),
+        helper.make_node("Round", ["clipped"], ["rounded"]),
+        helper.make_node("Cast", ["rounded"], ["probability"], to=TensorProto.UINT8),
+        helper.make_node("ReduceMax", ["rounded", "sides"], ["strongest"], keepdims=0),
+        helper.make_node("Div", ["strongest", "full"], ["score"]),
+    ]
+    constants = [
+        numpy_helper.from_array(weight, "weight"),
+        numpy_helper.from_array(np.array(0, np.float32), "zero"),
+        numpy_helper.from_array(np.array(255, np.float32), "full"),
+        numpy_helper.from_array(np.array([2, 3], np.int64), "sides"),
+    ]
+    size, side = TINY_SIZE_PX, TINY_SIZE_PX // 4
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, 3])],
+        [
+            helper.make_tensor_value_info("probability", TensorProto.UINT8, ["N", 4, side, side]),
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N", 4]),
+        ],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def tiny_manifest() -> Manifest:
+    """The manifest of the tiny graph."""
+    return Manifest(
+        name="tiny",
+        version="1.2.3",
+        created_utc="2026-01-01T00:00:00Z",
+        licence="Apache-2.0",
+        intended_use="Tests.",
+        training_data_statement="Learned from nothing: a colour rule.",
+        geometry=Geometry(input_size_px=TINY_SIZE_PX, output_stride_px=4),
+        classes=tuple(
+            ClassSpec(
+                name=known.name,
+                definition=known.definition,
+                colour=known.colour,
+                presence_threshold=0.5,
+                pixel_threshold=0.5,
+                obscured_by=known.obscured_by,
+            )
+            for known in FEATURE_CLASSES
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A real bundle, served by the real engine, that follows a colour rule."""
+    folder = tmp_path_factory.mktemp("bundle")
+    trial = write_bundle(folder / "trial", tiny_manifest(), {"model.onnx": tiny_graph()})
+    engine = open_engine(trial)
+    manifest = dataclasses.replace(
+        tiny_manifest(), known_answer=record_known_answer(tiny_manifest(), engine)
+    )
+    engine.close()
+    return write_bundle(folder / "tiny", manifest, {"model.onnx": tiny_graph()})
+
+
+@pytest.fixture(scope="session")
+def red_square() -> np.ndarray:
+    """A grey picture (200, 300, 3) with a red square at x 100 to 179, y 60 to 119."""
+    pixels = np.full((200, 300, 3), 128, np.uint8)
+    pixels[60:120, 100:180] = (255, 0, 0)
+    return pixels
