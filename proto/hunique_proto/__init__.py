@@ -1,1 +1,1 @@
-"""TODO"""
+"""The wire of hunique: protocol definitions and their generated stubs."""
