@@ -73,7 +73,8 @@ stubs-fresh: $(DEV)
 demo-hand: $(DEMO)
 	@mkdir -p demo-out
 	@$(if $(IMAGE),test -r "$(IMAGE)" || { echo "IMAGE=$(IMAGE): no such file"; exit 1; },\
-	  $(DEMO_VENV)/bin/python -m hunique_models.drawn --seed $(SEED) --out demo-out/hand.png)
+	  $(DEMO_VENV)/bin/python -m hunique_models.drawn --seed $(SEED) --out demo-out/hand.png \
+  --view hand --feature tattoo --feature ring --feature polished_nail)
 
 python-new-enough:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
