@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
 from hunique_models.bundle import Bundle, write_bundle
 from hunique_models.engine import open_engine
 from hunique_models.feature_classes import FEATURE_CLASSES
 from hunique_models.geometry import Geometry
 from hunique_models.known_answer import record_known_answer
 from hunique_models.manifest import ClassSpec, Manifest
-from onnx import TensorProto, helper, numpy_helper
 
 TINY_SIZE_PX = 64
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -11,7 +11,6 @@ import click
 try:
     from hunique_models.bundle import default_bundle_path
     from hunique_models.errors import HuniqueError
-
     from hunique_server.config import ConfigError, ServerConfig
     from hunique_server.cores import usable_cores
     from hunique_server.lifecycle import serve

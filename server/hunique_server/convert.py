@@ -12,7 +12,6 @@ from hunique_models.measure import Measurements
 from hunique_models.overlay import draw_overlay, encode_jpeg
 from hunique_models.pipeline import PictureFindings
 from hunique_proto.v1 import hand_features_pb2 as pb
-
 from hunique_server.errors import RequestError
 
 MAX_REQUEST_ID_LENGTH = 256

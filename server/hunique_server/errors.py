@@ -11,8 +11,8 @@ import logging
 from dataclasses import dataclass
 
 import grpc
-from hunique_models.errors import ImageTooLargeError, InputError
 
+from hunique_models.errors import ImageTooLargeError, InputError
 from hunique_server.admission import QueueFullError
 from hunique_server.batcher import BatcherClosedError, DeadlinePassedError
 

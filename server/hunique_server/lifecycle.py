@@ -23,12 +23,12 @@ import numpy as np
 import PIL
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+
 from hunique_models.bundle import Bundle
 from hunique_models.engine import Engine, open_engine
 from hunique_models.known_answer import check_known_answer
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
-
 from hunique_server.admin import AdminServer
 from hunique_server.config import ConfigError, ServerConfig
 from hunique_server.metrics import Metrics

@@ -51,9 +51,7 @@ class Metrics:
             "hunique_findings_total", "Findings by class and status.",
             ["class", "status"], registry=self.registry,
         )  # fmt: skip
-        self.model_info = Info(
-            "hunique_model", "The model that is served.", registry=self.registry
-        )
+        self.model_info = Info("hunique_model", "The model that is served.", registry=self.registry)
 
     def _durations(self, name: str, what: str, labels: list[str] | None = None) -> Histogram:
         return Histogram(

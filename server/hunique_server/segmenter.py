@@ -1,6 +1,6 @@
 """One picture through the stages of the server, each in its own place.
 
-    admission (loop) -> decode (threads) -> batcher -> engine -> findings (threads)
+admission (loop) -> decode (threads) -> batcher -> engine -> findings (threads)
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 import numpy as np
+from numpy.typing import NDArray
+
 from hunique_models.bundle import Bundle
 from hunique_models.engine import Engine, EngineOutput
 from hunique_models.findings import check_classes
 from hunique_models.image import DecodeLimits, check_size_bytes
 from hunique_models.pipeline import Pipeline, Prepared
 from hunique_proto.v1 import hand_features_pb2 as pb
-from numpy.typing import NDArray
-
 from hunique_server.admission import Admission
 from hunique_server.batcher import Batcher, DeadlinePassedError
 from hunique_server.config import ServerConfig

@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncIterator
 
 import grpc
+
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
-
 from hunique_server.convert import describe
 from hunique_server.errors import Failure, RequestError, failure_of
 from hunique_server.metrics import Metrics
@@ -79,9 +79,7 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
                 grpc.StatusCode.NOT_FOUND,
                 f"expected the model {served!r} or no name, found {request.name[:64]!r}",
             )
-        return describe(
-            self._segmenter.manifest, self._segmenter.model, self._segmenter.limits
-        )
+        return describe(self._segmenter.manifest, self._segmenter.model, self._segmenter.limits)
 
     async def _read_stream(
         self,
@@ -96,9 +94,7 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
             async with asyncio.TaskGroup() as tasks:
                 async for request in requests:
                     await places.acquire()
-                    task = tasks.create_task(
-                        self._answer_of_stream(request, open_ids, deadline_s)
-                    )
+                    task = tasks.create_task(self._answer_of_stream(request, open_ids, deadline_s))
                     task.add_done_callback(lambda done: _put(done, answers, places))
         finally:
             answers.put_nowait(None)

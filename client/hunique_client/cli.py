@@ -1,0 +1,142 @@
+"""`hunique-client`: find hand features on photographs from the command line.
+
+Exit codes: 0 done; 3 no class could be assessed; 4 the input was unreadable; 5 several
+inputs, some failed; 64 usage; 69 no server; 130 ended by Ctrl-C.
+"""
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+try:
+    from rich.console import Console
+
+    from hunique_client.client import HuniqueClient
+    from hunique_client.errors import HuniqueClientError
+    from hunique_client.results import Detail
+    from hunique_client.segment_command import Job, run_job
+    from hunique_client.table import print_model
+except ImportError as missing:
+    print(f"hunique-client needs {missing.name}: pip install 'hunique[client]'", file=sys.stderr)
+    sys.exit(1)
+
+EXIT_USAGE = 64
+EXIT_INTERRUPTED = 130
+
+
+class _Cancelled(BaseException):
+    """SIGTERM came: end in good order, private server included."""
+
+
+@click.group(context_settings={"auto_envvar_prefix": "HUNIQUE", "show_default": True})
+@click.version_option(package_name="hunique")
+@click.option(
+    "--server",
+    envvar="HUNIQUE_SERVER",
+    show_envvar=True,
+    metavar="ADDRESS",
+    help="HOST:PORT or unix:PATH of a server. Without it a private one is started for the time "
+    "of the command, which takes about a second.",
+)
+@click.pass_context
+def commands(context: click.Context, server: str | None) -> None:
+    """Find tattoos, rings, lunules and polished nails on photographs of hands."""
+    context.obj = server
+
+
+@commands.command("segment")
+@click.argument("inputs", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), show_envvar=True,
+              help="Folder for NAME.hunique.json, masks and an overlay of each picture.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, show_envvar=True,
+              help="Replace results that are in --out already.")  # fmt: skip
+@click.option("--json", "json_lines", is_flag=True, show_envvar=True,
+              help="Print one JSON document a picture instead of tables.")  # fmt: skip
+@click.option("--detail", type=click.Choice([d.value for d in Detail]), show_envvar=True,
+              help="fast: one look. standard: also tiles, for rings on whole hands. fine: tiles "
+              "down to the picture's own pixels, for large photographs. Default: the server's.")  # fmt: skip
+@click.option("--classes", show_envvar=True, metavar="NAME,...",
+              help="Classes to assess; default all. `hunique-client describe` lists them.")  # fmt: skip
+@click.option("--recursive", "-r", is_flag=True, show_envvar=True,
+              help="Take pictures of sub-folders too.")  # fmt: skip
+@click.pass_obj
+def segment(
+    server: str | None,
+    inputs: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
+    json_lines: bool,
+    detail: str | None,
+    classes: str | None,
+    recursive: bool,
+) -> NoReturn:
+    """Find features on images, on every image of folders, or on standard input (-)."""
+    job = Job(
+        inputs=inputs,
+        out=out,
+        overwrite=overwrite,
+        json_lines=json_lines,
+        detail=detail,
+        classes=tuple(filter(None, (classes or "").split(","))),
+        recursive=recursive,
+    )
+    sys.exit(run_job(job, lambda: HuniqueClient(server)))
+
+
+@commands.command("describe")
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def describe(server: str | None, json_wanted: bool) -> None:
+    """Say which model is served: identity, classes, thresholds, training data."""
+    with HuniqueClient(server) as client:
+        model = client.describe_model()
+    if json_wanted:
+        values = {"name": model.name, "version": model.version, "sha256": model.sha256}
+        values |= {"engine": model.engine}
+        click.echo(json.dumps({**values, "classes": model.classes, **model.facts}, indent=2))
+    else:
+        print_model(Console(), model)
+
+
+@contextlib.contextmanager
+def _ending_in_good_order() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that a private server is ended."""
+
+    def cancel(_number: int, _frame: FrameType | None) -> None:
+        raise _Cancelled
+
+    before = signal.signal(signal.SIGTERM, cancel)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def main() -> None:
+    """Run the command and end with its exit code."""
+    try:
+        with _ending_in_good_order():
+            commands.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    except click.UsageError as error:
+        error.show(sys.stderr)
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        sys.exit(error.exit_code)
+    except HuniqueClientError as error:
+        print(f"hunique-client: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(EXIT_INTERRUPTED)
+    except _Cancelled:
+        sys.exit(128 + signal.SIGTERM)

@@ -1,0 +1,122 @@
+"""The client for threads: one picture, many pictures, the model's description."""
+
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from hunique_client.channel import CHANNEL_OPTIONS, DEFAULT_DEADLINE_S
+from hunique_client.errors import error_of_rpc
+from hunique_client.many import ManyPictures
+from hunique_client.private_server import PrivateServer
+from hunique_client.requests import Source, make_request, make_wish
+from hunique_client.results import (
+    ModelDescription,
+    Outcome,
+    SegmentResult,
+    read_description,
+    read_response,
+)
+from hunique_proto.v1 import hand_features_pb2 as pb
+from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
+
+SERVER_VARIABLE = "HUNIQUE_SERVER"
+"""Names a server where no address is given."""
+
+
+class HuniqueClient:
+    """Talks to a hunique server; use it as a context manager.
+
+    Args:
+        server: HOST:PORT or unix:PATH; None takes the variable HUNIQUE_SERVER, and where
+            that is empty starts a private server that ends with this client.
+
+    Raises:
+        ServerUnavailableError: no private server could be started.
+    """
+
+    def __init__(self, server: str | None = None) -> None:
+        address = server or os.environ.get(SERVER_VARIABLE)
+        self._private = None if address else PrivateServer()
+        self.address = address or (self._private.address if self._private else "")
+        """What it talks to."""
+        self._channel = grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+        self._stub = pb_grpc.HandFeaturesStub(self._channel)
+
+    def segment(
+        self,
+        image: Source,
+        *,
+        classes: Iterable[str] | None = None,
+        outputs: Iterable[str] | None = None,
+        detail: str | None = None,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+    ) -> SegmentResult:
+        """Find the features of one picture.
+
+        Args:
+            image: encoded bytes, a path, or a binary stream.
+            classes: classes to assess; None: all.
+            outputs: see `Output`; None: masks as PNG and polygons.
+            detail: see `Detail`; None: the server's default.
+            deadline_s: how long it may take.
+
+        Raises:
+            HuniqueClientError: see the tree in `hunique_client.errors`.
+        """
+        request = make_request(image, make_wish(classes, outputs, detail))
+        try:
+            return read_response(self._stub.Segment(request, timeout=deadline_s))
+        except grpc.RpcError as error:
+            raise error_of_rpc(error) from error
+
+    def segment_many(
+        self,
+        images: Iterable[Source],
+        *,
+        classes: Iterable[str] | None = None,
+        outputs: Iterable[str] | None = None,
+        detail: str | None = None,
+    ) -> Iterator[Outcome]:
+        """Find the features of many pictures; outcomes come as they are ready.
+
+        A picture that cannot be served gives an outcome with an error and stops nothing.
+        Pictures left unanswered by a server that went away are sent again when it is back.
+
+        Raises:
+            ServerUnavailableError: the server went away and did not come back.
+        """
+        wish = make_wish(classes, outputs, detail)
+        return ManyPictures(self._stub, images, wish).outcomes()
+
+    def describe_model(self, name: str = "") -> ModelDescription:
+        """What model is served.
+
+        Raises:
+            HuniqueClientError: see the tree in `hunique_client.errors`.
+        """
+        try:
+            return read_description(
+                self._stub.DescribeModel(pb.DescribeModelRequest(name=name), timeout=30)
+            )
+        except grpc.RpcError as error:
+            raise error_of_rpc(error) from error
+
+    def close(self) -> None:
+        """Close the channel, and end the private server if there is one."""
+        self._channel.close()
+        if self._private is not None:
+            self._private.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,77 @@
+"""Everything that can go wrong for a caller, as one tree; gRPC's own errors end here.
+
+HuniqueClientError            exit code
+├── InvalidRequestError       4   the picture or the wish cannot be served
+├── ServerUnavailableError    69  no server, or it ended
+├── ServerBusyError           69  no room now; `retry_after_s` says when
+├── DeadlineError             69  no answer in time
+└── ServerFailedError         69  a fault of the server
+"""
+
+import grpc
+
+RETRY_AFTER = "retry-after-ms"
+
+
+class HuniqueClientError(Exception):
+    """Base of all errors of the client."""
+
+    exit_code = 69
+    """What the command ends with."""
+
+
+class InvalidRequestError(HuniqueClientError):
+    """The picture is no image, too large, or the wish cannot be served."""
+
+    exit_code = 4
+
+
+class ServerUnavailableError(HuniqueClientError):
+    """There is no server at the address, or it ended."""
+
+
+class ServerBusyError(HuniqueClientError):
+    """The server has no room now."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        """Seconds after which another try may succeed."""
+
+
+class DeadlineError(HuniqueClientError):
+    """No answer came in time."""
+
+
+class ServerFailedError(HuniqueClientError):
+    """The server failed; its log says why."""
+
+
+_KINDS: dict[int, type[HuniqueClientError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT.value[0]: InvalidRequestError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: InvalidRequestError,
+    grpc.StatusCode.NOT_FOUND.value[0]: InvalidRequestError,
+    grpc.StatusCode.UNAVAILABLE.value[0]: ServerUnavailableError,
+    grpc.StatusCode.CANCELLED.value[0]: ServerUnavailableError,
+    grpc.StatusCode.UNIMPLEMENTED.value[0]: ServerUnavailableError,
+    grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: DeadlineError,
+}
+
+
+def error_of_code(code: int, message: str, retry_after_ms: int = 0) -> HuniqueClientError:
+    """The error for a gRPC status code's number."""
+    if retry_after_ms:
+        return ServerBusyError(message, retry_after_ms / 1000)
+    return _KINDS.get(code, ServerFailedError)(message)
+
+
+def error_of_rpc(error: grpc.RpcError) -> HuniqueClientError:
+    """The error for a failed call, sync or aio."""
+    code = error.code()
+    metadata = dict(error.trailing_metadata() or ())
+    retry_after = metadata.get(RETRY_AFTER, "0")
+    retry_after_ms = int(retry_after) if str(retry_after).isdigit() else 0
+    message = error.details() or code.name
+    if code is grpc.StatusCode.UNAVAILABLE:
+        message = f"no hunique server answers ({message})"
+    return error_of_code(code.value[0], message, retry_after_ms)
