@@ -9,28 +9,34 @@
 
 `hunique_client.aio.HuniqueClient` has the same shape for asyncio. Errors form one tree,
 drawn in `hunique_client.errors`.
+
+Names are imported when first asked for, so that the command can say which extra is missing.
 """
 
-from hunique_client.client import HuniqueClient
-from hunique_client.errors import (
-    DeadlineError,
-    HuniqueClientError,
-    InvalidRequestError,
-    ServerBusyError,
-    ServerFailedError,
-    ServerUnavailableError,
-)
-from hunique_client.results import (
-    Box,
-    ClassResult,
-    Detail,
-    Instance,
-    ModelDescription,
-    Outcome,
-    Output,
-    SegmentResult,
-    Status,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hunique_client.client import HuniqueClient
+    from hunique_client.errors import (
+        DeadlineError,
+        HuniqueClientError,
+        InvalidRequestError,
+        ServerBusyError,
+        ServerFailedError,
+        ServerUnavailableError,
+    )
+    from hunique_client.results import (
+        Box,
+        ClassResult,
+        Detail,
+        Instance,
+        ModelDescription,
+        Outcome,
+        Output,
+        SegmentResult,
+        Status,
+    )
 
 __all__ = [
     "Box",
@@ -50,3 +56,13 @@ __all__ = [
     "ServerUnavailableError",
     "Status",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for module in ("client", "errors", "results"):
+        found = getattr(import_module(f"{__name__}.{module}"), name, None)
+        if found is not None:
+            return found
+    raise AssertionError(name)

@@ -53,7 +53,7 @@ class HuniqueClient:
             self._private = await asyncio.to_thread(PrivateServer)
         address = self._private.address if self._private else self._address or ""
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = pb_grpc.HandFeaturesStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub = pb_grpc.HandFeaturesStub(self._channel)
         return self
 
     async def __aexit__(
@@ -112,7 +112,7 @@ class HuniqueClient:
 
     async def close(self) -> None:
         """Close the channel, and end the private server if there is one."""
-        await self._channel.close()
+        await self._channel.close(None)
         if self._private is not None:
             await asyncio.to_thread(self._private.close)
 

@@ -8,6 +8,9 @@ HuniqueClientError            exit code
 └── ServerFailedError         69  a fault of the server
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 import grpc
 
 RETRY_AFTER = "retry-after-ms"
@@ -68,9 +71,9 @@ def error_of_code(code: int, message: str, retry_after_ms: int = 0) -> HuniqueCl
 def error_of_rpc(error: grpc.RpcError) -> HuniqueClientError:
     """The error for a failed call, sync or aio."""
     code = error.code()
-    metadata = dict(error.trailing_metadata() or ())
-    retry_after = metadata.get(RETRY_AFTER, "0")
-    retry_after_ms = int(retry_after) if str(retry_after).isdigit() else 0
+    trailer = cast("Iterable[tuple[str, str]]", error.trailing_metadata() or ())
+    values = [str(value) for key, value in trailer if key == RETRY_AFTER]
+    retry_after_ms = int(values[0]) if values and values[0].isdigit() else 0
     message = error.details() or code.name
     if code is grpc.StatusCode.UNAVAILABLE:
         message = f"no hunique server answers ({message})"

@@ -50,10 +50,8 @@ def make_request(source: Source, wish: Wish, request_id: str = "") -> pb.Segment
         image=_read(source),
         request_id=request_id,
         classes=wish.classes,
-        outputs=[pb.Output.Value(f"OUTPUT_{output.name}") for output in wish.outputs],
-        detail=pb.DETAIL_UNSPECIFIED
-        if wish.detail is None
-        else pb.Detail.Value(f"DETAIL_{wish.detail.name}"),
+        outputs=[f"OUTPUT_{output.name}" for output in wish.outputs],
+        detail="DETAIL_UNSPECIFIED" if wish.detail is None else f"DETAIL_{wish.detail.name}",
     )
 
 

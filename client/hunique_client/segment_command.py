@@ -99,7 +99,6 @@ def _expand(job: Job) -> Iterator[str]:
         yield from map(str, pictures)
 
 
-
 def _open(source: str) -> Path | bytes:
     return sys.stdin.buffer.read() if source == STANDARD_INPUT else Path(source)
 

@@ -1,4 +1,4 @@
-"""What can go wrong with an export. A leaf module::
+"""What can go wrong with an export.
 
 ExportError
 ├── ParityError      the graph does not compute what the network computes

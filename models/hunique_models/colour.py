@@ -37,7 +37,7 @@ def profile_name(profile: bytes | None) -> str:
     try:
         parsed = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         return ImageCms.getProfileDescription(parsed).strip()[:128] or "unnamed"
-    except Exception:  # damaged profiles raise anything
+    except Exception:  # noqa: BLE001 - damaged profiles raise anything
         return "unreadable"
 
 
@@ -68,6 +68,6 @@ def _apply_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str
         if image.mode not in ("RGB", "L", "CMYK", "LAB"):
             image = image.convert("RGB")
         converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-    except Exception:  # damaged or ill-fitting profiles raise anything
+    except Exception:  # noqa: BLE001 - damaged or ill-fitting profiles raise anything
         return image, "the embedded colour profile could not be used and was left out"
     return converted or image, None

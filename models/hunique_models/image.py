@@ -145,7 +145,7 @@ def check_size_bytes(size_bytes: int, limits: DecodeLimits) -> None:
 
 
 def _decode(data: bytes, limits: DecodeLimits) -> Picture:
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     _check_pixels(image, limits)
     container = "JPEG" if image.format == "MPO" else image.format or ""
     frame_count = int(getattr(image, "n_frames", 1))

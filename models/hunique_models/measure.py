@@ -37,7 +37,7 @@ def measure(mask: Mask, pixels: NDArray[np.uint8]) -> Measurements:
     """Measure a mask on its picture (H, W, 3) uint8 sRGB."""
     x, y, width, height = mask.box
     lines, _ = cv2.findContours(mask.crop, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outline = max((np.reshape(line, (-1, 1, 2)) for line in lines), key=len)
+    outline = max((np.reshape(line, (-1, 1, 2)).astype(np.int32) for line in lines), key=len)
     moments = cv2.moments(mask.crop, binaryImage=True)
     major, minor, angle = _rotated_rectangle(outline)
     hull = np.zeros_like(mask.crop)

@@ -148,7 +148,7 @@ class Batcher(Generic[Item, Result]):
         started_ns = time.monotonic_ns()
         try:
             results = await self._run_in_thread(batch)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the picture's own
             if len(batch) == 1:
                 _fail(batch[0], error)
                 return

@@ -55,7 +55,7 @@ class Server:
         """What the gRPC service listens on, once started."""
         self.admin: AdminServer | None = None
         self._given_engine = engine
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._ready = False
 
     async def start(self) -> None:

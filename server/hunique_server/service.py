@@ -114,7 +114,7 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
             open_ids.add(request_id)
             response = await self._segment_when_there_is_room(request, deadline_s)
             open_ids.discard(request_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it becomes the answer to this request
             if not isinstance(error, RequestError):
                 open_ids.discard(request_id)
             failure = failure_of(error)

@@ -8,7 +8,6 @@ Two kinds of file, both read with `weights_only=True`:
 """
 
 import dataclasses
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,4 +115,4 @@ def save_atomically(path: Path, state: dict[str, Any]) -> None:
     """Write beside `path` first, then rename: a crash leaves the old file whole."""
     partial = path.with_suffix(path.suffix + ".partial")
     torch.save(state, partial)
-    os.replace(partial, path)
+    partial.replace(path)

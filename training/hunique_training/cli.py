@@ -22,7 +22,8 @@ from hunique_training.evaluation.table import as_json, as_text, score_classes
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.fitting import FitRequest, calibrate, fit
 from hunique_training.manifest import manifest_of
-from hunique_training.network.efficientnet_lite import CheckpointFormatError
+from hunique_training.network.encoder import CheckpointFormatError
+from hunique_training.network.registry import ENCODERS, decoder_for
 
 
 @click.group(context_settings={"auto_envvar_prefix": "HUNIQUE_TRAIN", "show_default": True})
@@ -41,9 +42,17 @@ def main(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _resolve(preset: str, steps: int | None, overrides: dict[str, object]) -> TrainConfig:
+def _resolve(
+    preset: str, steps: int | None, encoder: str | None, overrides: dict[str, object]
+) -> TrainConfig:
     config = PRESETS[preset]()
     given = {name: value for name, value in overrides.items() if value is not None}
+    if given.get("pretrained") == "none":
+        given["pretrained"] = None
+    if encoder is not None:
+        given["network"] = dataclasses.replace(
+            config.network, encoder=encoder, decoder=decoder_for(encoder)
+        )
     if steps is not None:
         share = steps / config.total_steps
         given |= {
@@ -86,8 +95,12 @@ def _resolve(preset: str, steps: int | None, overrides: dict[str, object]) -> Tr
 )
 @click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
               help="Pictures of a step; halve it where memory runs out.")  # fmt: skip
-@click.option("--pretrained", show_envvar=True,
-              help="Encoder weights: package, or a checkpoint file.")  # fmt: skip
+@click.option("--encoder", type=click.Choice(list(ENCODERS)), show_envvar=True,
+              help="Feature network. efficientnet_lite0 is small and fast on a CPU; the vision "
+              "transformers want a GPU and, but for vit_small_14, weights of one's own.")  # fmt: skip
+@click.option("--pretrained", show_envvar=True, metavar="WEIGHTS",
+              help="Encoder weights: package, none, or a checkpoint file of timm, jx_vit, DINOv2 "
+              "or the encoder's package. Default: the preset's.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), show_envvar=True,
               help="Everything random follows from it.")  # fmt: skip
 @click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
@@ -98,6 +111,7 @@ def fit_command(
     out: Path,
     preset: str,
     steps: int | None,
+    encoder: str | None,
     input_size_px: int,
     device: str,
     **overrides: object,
@@ -109,7 +123,7 @@ def fit_command(
     """
     try:
         request = FitRequest(
-            config=_resolve(preset, steps, overrides),
+            config=_resolve(preset, steps, encoder, overrides),
             data=data,
             run_folder=out,
             input_size_px=input_size_px,

@@ -103,8 +103,6 @@ class TrainConfig:
                 f"mixed_cam_shares needs {len(self.network.class_names)} values, one a class; "
                 f"found {len(self.mixed_cam_shares)}"
             )
-        if self.views.size_px % 32:
-            raise ValueError(f"views.size_px must divide by 32, found {self.views.size_px}")
 
     def to_json(self) -> str:
         """The whole configuration, readable and stable."""

@@ -63,7 +63,7 @@ def _row(network: CosaNetwork, pixels: Pixels, class_index: int, input_px: int) 
         to_tensor([square]).to(device),
         scales=(1.0,),
         size=(PANEL_PX, PANEL_PX),
-        multiple_px=network.encoder.size_multiple_px,
+        multiple_px=network.encoder.stride_px,
     )
     small = cv2.resize(square, (PANEL_PX, PANEL_PX), interpolation=cv2.INTER_AREA)
     label = maps.segmentation_logits[0].argmax(0).cpu().numpy()

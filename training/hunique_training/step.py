@@ -86,7 +86,7 @@ def assign(assignment: CosaNetwork, batch: Batch, config: TrainConfig) -> Assign
         batch.weak,
         scales=config.assignment_scales,
         size=(height // stride, width // stride),
-        multiple_px=assignment.encoder.size_multiple_px,
+        multiple_px=assignment.encoder.stride_px,
     )
 
 

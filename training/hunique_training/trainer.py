@@ -43,6 +43,7 @@ class Trainer:
         self.device = torch.device(device)
         torch.manual_seed(config.seed)
         network = CosaNetwork(config.network, config.pretrained)
+        _check_crop_size(config, network)
         self.online = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.online.train()
         self.online.encoder.freeze_stages(config.frozen_stages)
@@ -162,3 +163,12 @@ def _to_device(batch: Batch, device: torch.device) -> Batch:
         known=batch.known.to(device),
         boxes=batch.boxes.to(device),
     )
+
+
+def _check_crop_size(config: TrainConfig, network: CosaNetwork) -> None:
+    for stride in (network.encoder.stride_px, config.label_stride_px):
+        if config.views.size_px % stride:
+            raise ValueError(
+                f"views.size_px must divide by the stride {stride} of "
+                f"{config.network.encoder} and of its labels, found {config.views.size_px}"
+            )

@@ -27,20 +27,20 @@ def paint_background(
 
 def _paper(shape: tuple[int, int], unit_px: float, rng: np.random.Generator) -> Colours:
     tone = rng.uniform(170, 252) + rng.normal(0, 6, 3)
-    slope = noise(rng, *shape, 2.0 * max(shape)) * rng.uniform(0, 12)
-    return (tone + slope[..., None] + noise(rng, *shape, unit_px)[..., None] * 2).astype(np.float32)
+    slope = noise(rng, shape, 2.0 * max(shape)) * rng.uniform(0, 12)
+    return (tone + slope[..., None] + noise(rng, shape, unit_px)[..., None] * 2).astype(np.float32)
 
 
 def _cloth(shape: tuple[int, int], unit_px: float, rng: np.random.Generator) -> Colours:
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     step = max(2.5, 0.02 * unit_px)
     weave = np.sin(x * 2 * np.pi / step) + np.sin(y * 2 * np.pi / step)
-    folds = noise(rng, *shape, 0.8 * unit_px) * 14
+    folds = noise(rng, shape, 0.8 * unit_px) * 14
     return (rng.uniform(20, 235, 3) + (weave * 5 + folds)[..., None]).astype(np.float32)
 
 
 def _wood(shape: tuple[int, int], unit_px: float, rng: np.random.Generator) -> Colours:
-    grain = noise(rng, shape[0], 8, max(3.0, 0.03 * unit_px))
+    grain = noise(rng, (shape[0], 8), max(3.0, 0.03 * unit_px))
     long = cv2.resize(grain, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     tone = np.array([150, 105, 66]) * rng.uniform(0.5, 1.3)
     return (tone * (1 + 0.10 * long[..., None])).astype(np.float32)

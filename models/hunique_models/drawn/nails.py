@@ -44,7 +44,7 @@ def paint_nails(canvas: Canvas, style: NailStyle, rng: np.random.Generator) -> N
     shape = canvas.gloss.shape
     masks = NailMasks(*(np.zeros(shape, np.bool_) for _ in range(3)))
     colour = _POLISH[int(rng.integers(len(_POLISH)))] + rng.normal(0, 8, 3).astype(np.float32)
-    glitter = noise(rng, *shape, 1.5) if rng.random() < 0.15 else None
+    glitter = noise(rng, shape, 1.5) if rng.random() < 0.15 else None
     lunule_share = rng.uniform(0.26, 0.46)
     for finger in range(5):
         _paint_nail(canvas, finger, style, masks, (colour, glitter, lunule_share))

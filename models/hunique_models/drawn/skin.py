@@ -60,14 +60,12 @@ def paint_skin(
 ) -> Colours:
     """Unlit skin colours (H, W, 3) float32, 0 to 255; `unit_px` is the width of the palm."""
     shape = surface.height.shape
-    blotches = (
-        noise(rng, *shape, 0.16 * unit_px) * 0.025 + noise(rng, *shape, 0.05 * unit_px) * 0.02
-    )
-    grain = noise(rng, *shape, max(1.5, 0.008 * unit_px)) * 0.018
+    blotches = noise(rng, shape, 0.16 * unit_px) * 0.025 + noise(rng, shape, 0.05 * unit_px) * 0.02
+    grain = noise(rng, shape, max(1.5, 0.008 * unit_px)) * 0.018
     colours = tone * (1 + blotches + grain)[..., None]
     tips = (surface.phalanx == 2) * surface.along
     redness = 0.10 * _soft(tips.astype(np.float32), 0.03 * unit_px)
-    redness += 0.04 * noise(rng, *shape, 0.3 * unit_px)
+    redness += 0.04 * noise(rng, shape, 0.3 * unit_px)
     colours *= 1 + redness[..., None] * np.array([0.35, -0.9, -0.6], np.float32)
     colours *= (1 - _creases(surface, unit_px, rng))[..., None]
     for _ in range(int(rng.integers(0, 10))):

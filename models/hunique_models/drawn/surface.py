@@ -102,11 +102,10 @@ def _window(capsule: Capsule, height: int, width: int) -> tuple[slice, slice] | 
     return (slice(y0, y1), slice(x0, x1)) if x0 < x1 and y0 < y1 else None
 
 
-def noise(rng: np.random.Generator, height_px: int, width_px: int, cell_px: float) -> Plane:
+def noise(rng: np.random.Generator, shape: tuple[int, ...], cell_px: float) -> Plane:
     """Smooth noise (H, W) float32 of unit spread, with features of about `cell_px`."""
-    rows = max(2, round(height_px / cell_px) + 2)
-    columns = max(2, round(width_px / cell_px) + 2)
+    rows, columns = (max(2, round(side / cell_px) + 2) for side in shape)
     coarse = rng.normal(0, 1, (rows, columns)).astype(np.float32)
-    return cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_CUBIC).astype(
+    return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).astype(
         np.float32
     )

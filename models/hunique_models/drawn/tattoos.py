@@ -58,8 +58,9 @@ def _placement(canvas: Canvas, rng: np.random.Generator, anywhere: bool) -> NDAr
     matrix = cv2.getRotationMatrix2D(
         (_SIZE_PX / 2, _SIZE_PX / 2), float(rng.uniform(0, 360)), size / _SIZE_PX
     )
-    matrix[:, 2] += centre - _SIZE_PX / 2
-    return np.asarray(matrix, np.float64)
+    placed = np.asarray(matrix, np.float64)
+    placed[:, 2] += centre - _SIZE_PX / 2
+    return placed
 
 
 def _design(rng: np.random.Generator) -> tuple[Plane, Plane]:

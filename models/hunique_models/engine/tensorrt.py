@@ -98,7 +98,7 @@ class TensorRTEngine:
         side = self._map_px
         probability = np.empty((count, self._class_count, side, side), np.uint8)
         score = np.empty((count, self._class_count), np.float32)
-        host = {
+        host: dict[str, NDArray[Any]] = {
             "image": np.ascontiguousarray(images),
             "probability": probability,
             "score": score,

@@ -8,11 +8,11 @@ from torch import nn
 
 from hunique_training.network.cam_head import CamHead
 from hunique_training.network.decoder import FineDecoder, LargeFieldOfView
-from hunique_training.network.encoder import build_encoder
+from hunique_training.network.registry import build_encoder
 
 
 class CosaOutput(NamedTuple):
-    """Everything one forward pass gives; B pictures, C classes, grid h x w = H/16 x W/16."""
+    """Everything one forward pass gives; B pictures, C classes, grid h x w = H/s x W/s for an encoder of stride s."""
 
     class_logits: torch.Tensor
     """(B, C) from the final features."""
@@ -31,7 +31,7 @@ class NetworkConfig:
     """What is needed to build the network again; written into every checkpoint."""
 
     encoder: str = "efficientnet_lite0"
-    """Name in `hunique_training.network.encoder`."""
+    """Name in `hunique_training.network.registry`."""
     class_names: tuple[str, ...] = ("tattoo", "ring", "lunule", "polished_nail")
     """Classes in channel order, background not among them."""
     decoder: str = "fine"
@@ -67,7 +67,9 @@ class CosaNetwork(nn.Module):
     def _build_decoder(self, class_count: int) -> FineDecoder | LargeFieldOfView:
         encoder = self.encoder
         if self.config.decoder == "large_fov":
-            return LargeFieldOfView(encoder.final_channels, class_count)
+            return LargeFieldOfView(
+                encoder.final_channels, class_count, stride_px=encoder.stride_px
+            )
         if not encoder.middle_channels or not encoder.fine_channels:
             raise ValueError(
                 f"The decoder 'fine' needs features at stride 8 and 4; {self.config.encoder} "
@@ -77,7 +79,7 @@ class CosaNetwork(nn.Module):
         return FineDecoder(widths, class_count)
 
     def forward(self, images: torch.Tensor) -> CosaOutput:
-        """Images (B, 3, H, W) float sRGB in [0, 1], sides divisible by 16, to all outputs."""
+        """Images (B, 3, H, W) float sRGB in [0, 1], sides divisible by the stride, to all."""
         features = self.encoder(images)
         logits, cam = self.classifier(features.final)
         auxiliary_logits, auxiliary_cam = self.auxiliary_classifier(features.auxiliary)

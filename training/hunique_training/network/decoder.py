@@ -1,6 +1,6 @@
 """Segmentation decoders: features in, logits of background and C classes out.
 
-`LargeFieldOfView` is CoSA's (three convolutions, two of them dilated, stride 16).
+`LargeFieldOfView` is CoSA's (three convolutions, two of them dilated, the encoder's stride).
 `FineDecoder` adds the encoder's finer features on the way up to stride 4, because a ring
 or a lunule is about one cell wide at stride 16.
 """
@@ -18,13 +18,15 @@ class LargeFieldOfView(nn.Module):
     Args:
         channels: D of the encoder's final features.
         class_count: C, background not counted.
+        stride_px: the encoder's stride, which is also that of the logits.
         hidden: width of the two dilated convolutions (512 as published).
     """
 
-    stride_px = 16
-
-    def __init__(self, channels: int, class_count: int, hidden: int = 512) -> None:
+    def __init__(
+        self, channels: int, class_count: int, *, stride_px: int = 16, hidden: int = 512
+    ) -> None:
         super().__init__()
+        self.stride_px = stride_px
         self.first = nn.Conv2d(channels, hidden, 3, padding=5, dilation=5, bias=False)
         self.second = nn.Conv2d(hidden, hidden, 3, padding=5, dilation=5, bias=False)
         self.logits = nn.Conv2d(hidden, class_count + 1, 1, bias=False)
@@ -32,7 +34,8 @@ class LargeFieldOfView(nn.Module):
     def forward(self, features: EncoderFeatures) -> torch.Tensor:
         """Encoder features to logits (B, C+1, h, w); channel 0 is the background."""
         x = relu(self.second(relu(self.first(features.final))))
-        return self.logits(x)  # type: ignore[no-any-return]
+        out: torch.Tensor = self.logits(x)
+        return out
 
 
 class FineDecoder(nn.Module):
@@ -62,7 +65,8 @@ class FineDecoder(nn.Module):
         x = relu(self.context_wide(x)) + x[:, :128]
         x = self.fuse_middle(torch.cat([_enlarge(x, features.middle), features.middle], dim=1))
         x = self.fuse_fine(torch.cat([_enlarge(x, features.fine), features.fine], dim=1))
-        return self.logits(x)  # type: ignore[no-any-return]
+        out: torch.Tensor = self.logits(x)
+        return out
 
 
 def _enlarge(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

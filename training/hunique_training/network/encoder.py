@@ -1,66 +1,51 @@
-"""What an encoder is, and the encoders by name.
+"""What an encoder is: a network that turns pictures into features on a coarse grid.
 
 An encoder takes pictures in [0, 1] and holds its own normalisation constants as buffers,
 so that they travel with checkpoints and exports.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from hunique_training.network.efficientnet_lite import EfficientNetLite0
+
+class CheckpointFormatError(Exception):
+    """Weights do not fit the network; the message names what is missing or too much."""
 
 
 class EncoderFeatures(NamedTuple):
-    """Features of B pictures of H x W pixels."""
+    """Features of B pictures of H x W pixels; s is the encoder's stride."""
 
     final: torch.Tensor
-    """(B, D, H/16, W/16) of the last block."""
+    """(B, D, H/s, W/s) of the last block."""
     auxiliary: torch.Tensor
-    """(B, Da, H/16, W/16) of an earlier block: sharper, less semantic."""
+    """(B, Da, H/s, W/s) of an earlier block: sharper, less semantic."""
     middle: torch.Tensor | None
     """(B, Dm, H/8, W/8), where the encoder has it."""
     fine: torch.Tensor | None
     """(B, Df, H/4, W/4), where the encoder has it."""
 
 
-@runtime_checkable
-class Encoder(Protocol):
+class Encoder(nn.Module, ABC):
     """What the CoSA network needs of an encoder."""
 
     final_channels: int
     """D of `EncoderFeatures.final`."""
     auxiliary_channels: int
     """Da of `EncoderFeatures.auxiliary`."""
-    middle_channels: int
+    middle_channels: int = 0
     """Dm of `EncoderFeatures.middle`; 0 where there is none."""
-    fine_channels: int
+    fine_channels: int = 0
     """Df of `EncoderFeatures.fine`; 0 where there is none."""
-    size_multiple_px: int
-    """Input sides must divide by this."""
+    stride_px: int
+    """Pixels for one place of the final features; input sides must divide by it."""
 
+    @abstractmethod
     def freeze_stages(self, count: int) -> None:
-        """Keep the weights of the first `count` stages as they are."""
-        ...
+        """Keep the weights of the first `count` stages or blocks as they are."""
 
-    def __call__(self, images: torch.Tensor) -> EncoderFeatures:
+    @abstractmethod
+    def forward(self, images: torch.Tensor) -> EncoderFeatures:
         """Pictures (B, 3, H, W) float sRGB in [0, 1] to features."""
-        ...
-
-
-def build_encoder(name: str, pretrained: str | None) -> nn.Module:
-    """Build an encoder by name.
-
-    Args:
-        name: `efficientnet_lite0`.
-        pretrained: "package" for the weights of the installed package, a path to a
-            checkpoint file, or None for random weights.
-
-    Raises:
-        ValueError: the name is not known.
-        CheckpointFormatError: the weights do not fit the encoder.
-    """
-    if name != "efficientnet_lite0":
-        raise ValueError(f"expected an encoder out of efficientnet_lite0, found {name!r}")
-    return EfficientNetLite0.from_pretrained(pretrained)
