@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,15 @@ from hunique_models.manifest import ClassSpec, Manifest
 
 TINY_SIZE_PX = 64
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `gpu` where there is no NVIDIA driver."""
+    if Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi"):
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here"))
 
 
 @pytest.fixture(scope="session")
