@@ -23,7 +23,13 @@ from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
 from hunique_training.config import TrainConfig
 from hunique_training.data.batches import BatchMaker
 from hunique_training.data.drawn import write_drawn_pictures
-from hunique_training.data.labels import DataError, LabelledPicture, read_labels, refuse_leaks
+from hunique_training.data.labels import (
+    DataError,
+    LabelledPicture,
+    read_labels,
+    refuse_leaks,
+    refuse_unlabelled_classes,
+)
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.sampling import BalancedSampler
 from hunique_training.evaluation.operating_point import choose_operating_point
@@ -105,6 +111,7 @@ def read_sources(request: FitRequest) -> tuple[list[LabelledPicture], list[Path]
     names = request.config.network.class_names
     pictures = [picture for path in label_files for picture in read_labels(path, names)]
     refuse_leaks(pictures)
+    refuse_unlabelled_classes(pictures, names)
     return pictures, label_files
 
 

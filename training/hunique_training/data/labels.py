@@ -6,7 +6,7 @@ masks that evaluation uses are found by `hunique_training.evaluation.truth` alon
 The file is a CSV with the columns `file` (relative to the CSV), one column per class
 holding 1 (present), 0 (absent) or nothing (unknown), and optionally `split` (`train`,
 `val`), `group` (same person, nail or session: never on both sides of a split), `source`,
-`kind`.
+`kind`. A class without a column is unknown on all pictures of the file.
 """
 
 import csv
@@ -57,17 +57,18 @@ def read_labels(csv_path: Path, class_names: Sequence[str]) -> list[LabelledPict
         class_names: the columns to read as labels, in this order.
 
     Raises:
-        DataError: the file or a column is missing, or a label is none of 1, 0, empty.
+        DataError: there is no such file, no column `file` or no column of any class, or a
+            label is none of 1, 0, empty.
     """
     if not csv_path.is_file():
         raise DataError(f"Expected a label file at {csv_path}, found none. See docs/training.md.")
     with csv_path.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
-        missing = [name for name in ("file", *class_names) if name not in (reader.fieldnames or [])]
-        if missing:
+        columns = set(reader.fieldnames or [])
+        if "file" not in columns or columns.isdisjoint(class_names):
             raise DataError(
-                f"{csv_path}: expected the columns file, {', '.join(class_names)}; "
-                f"missing {', '.join(missing)}"
+                f"{csv_path}: expected the column file and at least one of "
+                f"{', '.join(class_names)}; found {', '.join(sorted(columns)) or 'none'}"
             )
         pictures = [_read_row(row, csv_path, class_names, n) for n, row in enumerate(reader, 2)]
     if not pictures:
@@ -82,13 +83,35 @@ def _read_row(
     matte = csv_path.parent / "foreground" / f"{Path(row['file']).stem}.png"
     return LabelledPicture(
         path=csv_path.parent / row["file"],
-        labels=tuple(_parse_label(row[name] or "", where) for name in class_names),
+        labels=tuple(_parse_label(row.get(name) or "", where) for name in class_names),
         split=row.get("split") or "train",
         group=row.get("group") or "",
         source=row.get("source") or "",
         kind=row.get("kind") or "",
         matte=matte if matte.is_file() else None,
     )
+
+
+def refuse_unlabelled_classes(
+    pictures: Sequence[LabelledPicture], class_names: Sequence[str]
+) -> None:
+    """Refuse to train a class whose label is unknown on every training picture.
+
+    Raises:
+        DataError: names the classes; a misspelt column is found out here.
+    """
+    training = [picture for picture in pictures if picture.split == "train"]
+    unlabelled = [
+        name
+        for index, name in enumerate(class_names)
+        if all(picture.labels[index] is None for picture in training)
+    ]
+    if unlabelled:
+        raise DataError(
+            f"expected some of the {len(training)} training pictures to have a label of every "
+            f"class; found none for {', '.join(unlabelled)}. Check the names of the columns and "
+            "the values of split."
+        )
 
 
 def refuse_leaks(pictures: Iterable[LabelledPicture]) -> None:

@@ -1,0 +1,76 @@
+"""`hunique-train` as it is typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hunique_training.checkpoint import load_model
+from hunique_training.cli import main
+
+FIT = ["--threads", "1", "fit", "--pretrained", "none", "--batch-size", "2"]
+FIT += ["--input-size-px", "64"]
+
+
+def _train(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, labelled_folder: Path) -> Path:
+    """A run of one step."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    command = [*FIT, "--data", str(labelled_folder), "--steps", "1", "--out", str(folder)]
+    result = _train(*command)
+    assert result.exit_code == 0, result.output
+    assert str(folder / "model.pt") in result.output
+    return folder
+
+
+def test_evaluate_prints_a_table_and_json(run: Path, labelled_folder: Path) -> None:
+    """The same figures for people and for programs, one entry a class."""
+    command = ["evaluate", str(run / "model.pt"), "--data", str(labelled_folder / "labels.csv")]
+    assert "polished_nail" in _train(*command).output
+    values = json.loads(_train(*command, "--json").stdout)
+    assert [one["name"] for one in values] == ["tattoo", "ring", "lunule", "polished_nail"]
+    assert {one["present"] for one in values} == {1}
+
+
+def test_calibrate_writes_thresholds_into_the_model(run: Path, labelled_folder: Path) -> None:
+    """Thresholds of val stand in the file afterwards, whatever stood there before."""
+    model = run / "model.pt"
+    before = load_model(model).operating_point
+    result = _train("calibrate", str(model), "--data", str(labelled_folder / "labels.csv"))
+    assert result.exit_code == 0
+    assert load_model(model).operating_point == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--data", "nowhere.csv"], "Expected a label file at nowhere.csv"),
+        (["--data", "drawn:many"], "expected drawn:N"),
+        (["--data", "drawn:2", "--pretrained", "absent.pth"], "absent.pth"),
+        (
+            ["--data", "drawn:2", "--encoder", "vit_tiny_16"],
+            "No package carries weights for vit_tiny_16",
+        ),
+    ],
+)
+def test_faults_are_sentences(tmp_path: Path, arguments: list[str], told: str) -> None:
+    """What cannot be trained is told in one line, with exit code 1 and no traceback."""
+    result = CliRunner().invoke(main, ["fit", "--out", str(tmp_path / "run"), *arguments])
+    assert result.exit_code == 1
+    assert "Error: " in result.output
+    assert "Traceback" not in result.output
+    assert told in result.output
+
+
+def test_a_model_that_is_none_is_refused(tmp_path: Path, labelled_folder: Path) -> None:
+    """A file that is no checkpoint is named, not unpickled."""
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"nothing of the kind")
+    result = _train("evaluate", str(path), "--data", str(labelled_folder / "labels.csv"))
+    assert result.exit_code == 1
+    assert "not a checkpoint" in result.output

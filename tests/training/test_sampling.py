@@ -1,0 +1,124 @@
+"""Batches: balanced, and a function of seed and step alone."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hunique_training.data.backgrounds import replace_background
+from hunique_training.data.batches import BatchMaker
+from hunique_training.data.labels import DataError, LabelledPicture, read_labels
+from hunique_training.data.picture_cache import PictureCache
+from hunique_training.data.sampling import BalancedSampler
+from hunique_training.data.views import ViewConfig, make_views, strong_colour
+
+VIEWS = ViewConfig(size_px=64)
+
+
+def _picture(number: int, source: str, *labels: bool | None) -> LabelledPicture:
+    return LabelledPicture(path=Path(f"{number}.jpg"), labels=labels, source=source)
+
+
+def test_every_class_gets_its_share() -> None:
+    """Ten pictures of a rare class are drawn as often as a thousand of a common one."""
+    pictures = [_picture(n, "a", n < 10, n >= 10) for n in range(1010)]
+    sampler = BalancedSampler(pictures, batch_size=8, seed=0)
+    drawn = Counter(index < 10 for step in range(250) for index in sampler.indices(step))
+    assert 0.45 < drawn[True] / drawn.total() < 0.55
+
+
+def test_a_large_source_does_not_rule() -> None:
+    """Within a class sources count by the square root of their size."""
+    pictures = [_picture(n, "large" if n < 900 else "small", True) for n in range(1000)]
+    sampler = BalancedSampler(pictures, batch_size=10, seed=0)
+    drawn = Counter(index < 900 for step in range(200) for index in sampler.indices(step))
+    assert drawn[False] / drawn.total() == pytest.approx(0.25, abs=0.04)
+
+
+def test_unknown_labels_fill_no_slot() -> None:
+    """A picture of which nothing is known is never drawn while others teach something."""
+    pictures = [_picture(0, "a", None), _picture(1, "a", True), _picture(2, "a", False)]
+    sampler = BalancedSampler(pictures, batch_size=4, seed=0)
+    assert {index for step in range(20) for index in sampler.indices(step)} == {1, 2}
+
+
+def test_no_pictures_is_an_error() -> None:
+    """An empty training set is told, not sampled from."""
+    with pytest.raises(DataError, match="found none"):
+        BalancedSampler([], batch_size=4, seed=0)
+
+
+def _maker(folder: Path, seed: int = 0) -> BatchMaker:
+    pictures = read_labels(folder / "labels.csv", ("tattoo", "ring", "lunule", "polished_nail"))
+    training = [picture for picture in pictures if picture.split == "train"]
+    sampler = BalancedSampler(training, batch_size=4, seed=seed)
+    return BatchMaker(training, PictureCache(96), sampler, VIEWS, seed)
+
+
+def test_a_batch_follows_from_seed_and_step(labelled_folder: Path) -> None:
+    """A resumed run sees the batches that the uninterrupted one would have seen."""
+    first, again = _maker(labelled_folder), _maker(labelled_folder)
+    first.batch(3)
+    one, other, changed = first.batch(7), again.batch(7), _maker(labelled_folder, 1).batch(7)
+    assert torch.equal(one.strong, other.strong)
+    assert torch.equal(one.labels, other.labels)
+    assert not torch.equal(one.strong, changed.strong)
+
+
+def test_batches_ahead_are_the_same_batches(labelled_folder: Path) -> None:
+    """Preparing a step ahead in a thread changes nothing."""
+    maker = _maker(labelled_folder)
+    for step, batch in enumerate(maker.batches(2, 5), start=2):
+        assert torch.equal(batch.weak, maker.batch(step).weak)
+        assert batch.weak.shape == (4, 3, 64, 64)
+        assert 0 <= batch.weak.min() <= batch.weak.max() <= 1
+
+
+def test_views_share_their_geometry() -> None:
+    """The strong view differs in colour alone; beyond the box lies the pad colour."""
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 255, (40, 90, 3), dtype=np.uint8)
+    seen_padding = False
+    for seed in range(20):
+        pair = make_views(pixels, VIEWS, np.random.default_rng(seed))
+        y0, y1, x0, x1 = pair.box
+        outside = np.ones((64, 64), bool)
+        outside[y0:y1, x0:x1] = False
+        far = outside.copy()
+        far[max(0, y0 - 5) : y1 + 5, max(0, x0 - 5) : x1 + 5] = False  # blur reaches this far
+        seen_padding |= bool(far.any())
+        assert (pair.weak[far] == VIEWS.pad_value).all()
+        assert pair.weak.shape == pair.strong.shape == (64, 64, 3)
+    assert seen_padding
+
+
+def test_strong_colours_vary_and_keep_the_size() -> None:
+    """All nine operations give pictures; most of them change something."""
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    results = [strong_colour(pixels, np.random.default_rng(seed)) for seed in range(40)]
+    assert len({result.tobytes() for result in results}) > 9
+    assert all(result.shape == pixels.shape for result in results)
+
+
+def test_another_background_leaves_the_hand() -> None:
+    """Where the matte says hand the picture stays, elsewhere the new background shows."""
+    pixels = np.full((40, 40, 3), 200, np.uint8)
+    matte = np.zeros((40, 40), np.uint8)
+    matte[:, :20] = 255
+    composed = replace_background(pixels, matte, np.zeros_like(pixels))
+    assert (composed[:, :15] == 200).all()
+    assert (composed[:, 25:] == 0).all()
+
+
+def test_unreadable_pictures_are_counted(tmp_path: Path, labelled_folder: Path) -> None:
+    """A corrupt file is left out and remembered; the others are kept."""
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"not a picture")
+    cache = PictureCache(64)
+    good = read_labels(labelled_folder / "labels.csv", ("ring",))[0]
+    kept = cache.keep_readable([LabelledPicture(path=broken, labels=(True,)), good])
+    assert kept == [good]
+    assert cache.unreadable == [broken]
+    assert max(cache.pixels(good.path).shape) == 64

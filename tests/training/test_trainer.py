@@ -1,0 +1,170 @@
+"""The loop: schedule, assignment network, and runs that go on exactly where they stopped."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from hunique_training.assignment import assignment_copy, follow
+from hunique_training.checkpoint import CheckpointError, load_model
+from hunique_training.config import PRESETS, TrainConfig
+from hunique_training.data.batches import BatchMaker
+from hunique_training.data.labels import read_labels
+from hunique_training.data.picture_cache import PictureCache
+from hunique_training.data.sampling import BalancedSampler
+from hunique_training.data.views import ViewConfig
+from hunique_training.fitting import FitRequest, fit
+from hunique_training.schedule import learning_rate_factor
+from hunique_training.trainer import Trainer
+
+Vectors = Callable[[str], dict[str, torch.Tensor]]
+
+
+def _config(steps: int = 6) -> TrainConfig:
+    return TrainConfig(
+        pretrained=None, views=ViewConfig(size_px=64), total_steps=steps, loss_warm_up_steps=2,
+        rate_warm_up_steps=2, batch_size=2, cache_side_px=96,
+    )  # fmt: skip
+
+
+def _batches(config: TrainConfig, folder: Path) -> BatchMaker:
+    pictures = [p for p in read_labels(folder / "labels.csv", config.network.class_names)
+                if p.split == "train"]  # fmt: skip
+    sampler = BalancedSampler(pictures, config.batch_size, config.seed)
+    return BatchMaker(pictures, PictureCache(96), sampler, config.views, config.seed)
+
+
+def _train(run: Path, folder: Path, stop_after: int | None = None) -> list[float]:
+    """Losses of the steps that were run, from wherever the run stands."""
+    config = _config()
+    trainer = Trainer(config, run)
+    trainer.resume()
+    end = stop_after or config.total_steps
+    batches = _batches(config, folder).batches(trainer.steps_done, end)
+    losses = [float(trainer.train_step(batch).total.detach()) for batch in batches]
+    trainer.save()
+    return losses
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, labelled_folder: Path) -> None:
+    """Stopped after warm-up and resumed, losses and weights equal those of a run in one go."""
+    whole = _train(tmp_path / "whole", labelled_folder)
+    parts = _train(tmp_path / "parts", labelled_folder, stop_after=3)
+    parts += _train(tmp_path / "parts", labelled_folder)
+    assert parts == whole
+    first, second = (
+        torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")
+    )
+    for key, value in first["assignment"].items():
+        assert torch.equal(value, second["assignment"][key]), key
+
+
+def test_pseudo_labels_begin_after_warm_up(tmp_path: Path, labelled_folder: Path) -> None:
+    """Classification alone first, then the swapped assignments take part."""
+    config = _config(4)
+    trainer = Trainer(config, tmp_path)
+    steps = [trainer.train_step(b) for b in _batches(config, labelled_folder).batches(0, 4)]
+    swapped = [bool(s.cam_to_segmentation > 0) and bool(s.segmentation_to_cam > 0) for s in steps]
+    assert swapped == [False, False, True, True]
+    for losses in steps[2:]:
+        expected = (
+            losses.classification + losses.auxiliary_classification
+            + config.weights.cam_to_segmentation * losses.cam_to_segmentation
+            + config.weights.segmentation_to_cam * losses.segmentation_to_cam
+        )  # fmt: skip
+        torch.testing.assert_close(losses.total, expected)
+
+
+def test_frozen_stages_keep_their_weights(tmp_path: Path, labelled_folder: Path) -> None:
+    """The stages said to be frozen are those that do not move."""
+    config = _config(2)
+    trainer = Trainer(config, tmp_path)
+    before = {k: v.clone() for k, v in trainer.online.state_dict().items()}
+    for batch in _batches(config, labelled_folder).batches(0, 2):
+        trainer.train_step(batch)
+    moved = {k for k, v in trainer.online.state_dict().items() if not torch.equal(v, before[k])}
+    assert not [name for name in moved if name.startswith(("encoder.stem", "encoder.stages.0."))]
+    assert [name for name in moved if name.startswith("encoder.stages.6.")]
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path: Path, labelled_folder: Path) -> None:
+    """Resuming with other options is an error, not a mixture."""
+    _train(tmp_path, labelled_folder, stop_after=1)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        Trainer(dataclasses.replace(_config(), seed=5), tmp_path).resume()
+
+
+def test_crops_must_fit_the_network(tmp_path: Path) -> None:
+    """A crop that the encoder's stride does not divide is told before anything is loaded."""
+    config = dataclasses.replace(_config(), views=ViewConfig(size_px=72))
+    with pytest.raises(ValueError, match="stride 16"):
+        Trainer(config, tmp_path)
+
+
+def test_schedule_equals_the_release(vectors: Vectors) -> None:
+    """Linear warm-up, then polynomial decay, at the released VOC figures."""
+    z = vectors("optim_ema")
+    for step, expected in zip(z["lr_steps"].tolist(), z["lr_voc32k"].tolist(), strict=True):
+        factor = learning_rate_factor(step, warm_up_steps=1500, total_steps=32_000)
+        assert 6e-5 * factor == pytest.approx(expected, rel=1e-6)
+
+
+def test_assignment_network_is_a_moving_average(vectors: Vectors) -> None:
+    """A <- m a + (1 - m) o, over every step of the reference."""
+    z = vectors("optim_ema")
+
+    class Pair(nn.Module):
+        def __init__(self, a: torch.Tensor, b: torch.Tensor) -> None:
+            super().__init__()
+            self.a, self.b = nn.Parameter(a.clone()), nn.Parameter(b.clone())
+
+    slow = Pair(z["an_a0"], z["an_b0"])
+    for step in range(len(z["on_a"])):
+        follow(slow, Pair(z["on_a"][step], z["on_b"][step]), float(z["momentum"]))
+        torch.testing.assert_close(slow.a.detach(), z["an_a"][step], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(slow.b.detach(), z["an_b"][step], rtol=1e-4, atol=1e-6)
+
+
+def test_assignment_network_is_a_copy_without_gradient() -> None:
+    """It starts equal, shares no memory, and no optimiser can move it."""
+    online = nn.Linear(3, 2)
+    copy = assignment_copy(online)
+    assert torch.equal(copy.weight, online.weight)
+    assert not any(parameter.requires_grad for parameter in copy.parameters())
+    with torch.no_grad():
+        online.weight.add_(1)
+    assert not torch.equal(copy.weight, online.weight)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_configurations_survive_being_written(name: str) -> None:
+    """What a run folder holds builds the same configuration again."""
+    config = PRESETS[name]()
+    assert TrainConfig.from_dict(json.loads(config.to_json())) == config
+
+
+def test_mixed_cam_needs_a_share_for_each_class() -> None:
+    """A list of the wrong length is refused with both numbers."""
+    with pytest.raises(ValueError, match="needs 4 values"):
+        TrainConfig(mixed_cam_shares=(0.5,))
+
+
+def test_fit_leaves_what_a_run_promises(tmp_path: Path, labelled_folder: Path) -> None:
+    """Configuration, metrics, panels, summary, and a model with an operating point from val."""
+    config = dataclasses.replace(_config(2), loss_warm_up_steps=1)
+    request = FitRequest(
+        config=config, data=(str(labelled_folder),), run_folder=tmp_path, input_size_px=64
+    )
+    model = load_model(fit(request))
+    assert set(model.operating_point) == set(config.network.class_names)
+    for name in ("config.json", "metrics.csv", "summary.json", "validation.json", "last.pt"):
+        assert (tmp_path / name).stat().st_size > 0
+    assert list((tmp_path / "panels").glob("step-*.png"))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["pictures"] == 6
+    assert summary["pictures_by_source"] == {"camera A": 3, "camera B": 3}
+    assert len(summary["label_file_sha256"]) == 1
