@@ -106,7 +106,8 @@ def write_bundle(
         replace: whether a bundle that is already there may go.
 
     Raises:
-        BundleFormatError: something is there that may not be replaced.
+        BundleFormatError: something is there that may not be replaced, or the manifest does
+            not follow the schema.
     """
     if path.exists() and not replace:
         raise BundleFormatError(
@@ -116,13 +117,17 @@ def write_bundle(
         raise BundleFormatError(f"{path} exists and is no bundle; it is left alone")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    partial.chmod(0o755)
-    for name, data in contents.items():
-        (partial / name).write_bytes(data)
-    digests = {name: digest_file(partial / name) for name in contents}
-    complete = dataclasses.replace(manifest, files=digests)
-    (partial / MANIFEST_NAME).write_text(complete.to_json(), encoding="utf-8")
-    if path.exists():
-        shutil.rmtree(path)
-    partial.rename(path)
+    try:
+        partial.chmod(0o755)
+        for name, data in contents.items():
+            (partial / name).write_bytes(data)
+        digests = {name: digest_file(partial / name) for name in contents}
+        complete = dataclasses.replace(manifest, files=digests)
+        (partial / MANIFEST_NAME).write_text(complete.to_json(), encoding="utf-8")
+        Bundle.open(partial)  # before it takes the place of another
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return Bundle.open(path)

@@ -44,8 +44,9 @@ def profile_name(profile: bytes | None) -> str:
 def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     if image.mode == "F":
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        values = np.nan_to_num((values - low) / (high - low or 1.0)) * 65535
+        finite = values[np.isfinite(values)]
+        low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
+        values = np.where(np.isnan(values), 0.0, (values - low) / (high - low or 1.0)) * 65535
     elif values.max(initial=0) > 65535:
         values = values / values.max() * 65535
     return Image.fromarray(np.clip(np.rint(values / 257), 0, 255).astype(np.uint8), "L")

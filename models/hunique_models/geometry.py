@@ -110,9 +110,9 @@ def cut_look(pixels: NDArray[np.uint8], look: Look, geometry: Geometry) -> NDArr
     """What the network sees of (H, W, 3) uint8 pixels at one look: (S, S, 3) uint8."""
     size = geometry.input_size_px
     height, width = pixels.shape[:2]
+    side_px = size / look.scale
     x0, y0 = round(look.x_px), round(look.y_px)
-    x1 = min(width, x0 + round(size / look.scale))
-    y1 = min(height, y0 + round(size / look.scale))
+    x1, y1 = min(width, round(look.x_px + side_px)), min(height, round(look.y_px + side_px))
     shown = (
         min(size, max(1, round((x1 - x0) * look.scale))),
         min(size, max(1, round((y1 - y0) * look.scale))),
@@ -178,7 +178,7 @@ def _merge_level(
         return _place(*answers[0], canvas, shrink, geometry)[0]
     count = answers[0][0].shape[0]
     total = np.zeros((count, height, width), np.float32)
-    weights = np.full((height, width), 1e-6, np.float32)
+    weights = np.zeros((height, width), np.float32)
     for probability, look in answers:
         part, (x, y) = _place(probability, look, canvas, shrink, geometry)
         rows, columns = part.shape[1:]
@@ -199,7 +199,9 @@ def _place(
     height, width = canvas
     side = geometry.input_size_px / look.scale * shrink
     x, y = round(look.x_px * shrink), round(look.y_px * shrink)
-    columns, rows = min(width - x, round(side)), min(height - y, round(side))
+    # rounded up: the last tiles must reach the edge, and every pixel have a weight
+    columns = min(width, ceil(look.x_px * shrink + side)) - x
+    rows = min(height, ceil(look.y_px * shrink + side)) - y
     # canvas pixel centre -> cell of the probability map
     step = probability.shape[-1] / side
     matrix = np.array([[step, 0, 0.5 * step - 0.5], [0, step, 0.5 * step - 0.5]])

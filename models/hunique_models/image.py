@@ -11,7 +11,9 @@ are left out.
 
 import hashlib
 import io
+import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +21,10 @@ from numpy.typing import NDArray
 from PIL import (  # the plugins register themselves; no others are loaded
     BmpImagePlugin,  # noqa: F401
     Image,
-    ImageOps,
     JpegImagePlugin,  # noqa: F401
     MpoImagePlugin,  # noqa: F401
     PngImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
+    TiffImagePlugin,
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
@@ -35,6 +36,7 @@ from hunique_models.errors import (
     UnreadableImageError,
     UnsupportedImageError,
 )
+from hunique_models.signature import kind_of
 
 try:
     import pillow_heif
@@ -51,6 +53,17 @@ FORMATS = (*_PILLOW_FORMATS, "HEIF") if pillow_heif else _PILLOW_FORMATS
 """Container formats that are decoded."""
 _TURNED_BY_DECODER = ("TIFF", "HEIF")
 ORIENTATION_TAG = 0x0112
+MAX_FRAMES = 1000
+"""Files of more frames or pages are refused: counting them alone can take hours."""
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +130,13 @@ def decode(data: bytes, limits: DecodeLimits) -> Picture:
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise UnreadableImageError(
-            f"Expected an image as {', '.join(FORMATS)}; the {len(data)} bytes received are "
-            "none of these"
-        ) from error
+        raise _unidentified(data) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError("The image has more pixels than can be decoded") from error
+        most = min(limits.max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or limits.max_pixels))
+        found = re.search(r"\d+", str(error))
+        raise ImageTooLargeError(
+            f"Expected at most {most} pixels, found {found[0] if found else 'more'}"
+        ) from error
     except MemoryError as error:
         raise ImageTooLargeError("Decoding the image takes more memory than there is") from error
     except Exception as error:  # decoders raise anything on damaged files
@@ -144,22 +158,36 @@ def check_size_bytes(size_bytes: int, limits: DecodeLimits) -> None:
         )
 
 
+def _unidentified(data: bytes) -> InputError:
+    kind, expected = kind_of(data), f"Expected an image as {', '.join(FORMATS)}"
+    if kind in FORMATS:
+        return UnreadableImageError(
+            f"{expected}; the {len(data)} bytes received begin like {kind}, but their header is "
+            "damaged, cut short or without pixels. Send the whole, original file."
+        )
+    if kind:
+        return UnsupportedImageError(f"{expected}; found {kind}. Convert it, or send a photograph.")
+    return UnreadableImageError(f"{expected}; the {len(data)} bytes received are none of these")
+
+
 def _decode(data: bytes, limits: DecodeLimits) -> Picture:
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     _check_pixels(image, limits)
     container = "JPEG" if image.format == "MPO" else image.format or ""
-    frame_count = int(getattr(image, "n_frames", 1))
-    orientation = _orientation(image)
+    frame_count = _frame_count(image, data)
+    if container == "PNG":
+        image.load()  # EXIF data may follow the pixels, and reading them would hide damage of these
+    orientation, remarks = _orientation(image)
     raw_size = _raw_size(image, orientation)
     profile = image.info.get("icc_profile")
-    remarks = []
     image.load()
     if frame_count > 1:
         remarks.append(f"only the first of {frame_count} frames or pages was examined")
     if container == "HEIF" and orientation != 1:
         remarks.append("the rotation that HEIF itself states was applied, not the EXIF one")
-    if container not in _TURNED_BY_DECODER:
-        image = ImageOps.exif_transpose(image)
+    if container not in _TURNED_BY_DECODER and orientation in _UPRIGHT:
+        # not ImageOps.exif_transpose: it writes the EXIF data anew, and fails on odd ones
+        image = image.transpose(_UPRIGHT[orientation])
     rgb, colour_remarks = to_srgb(image, profile)
     return Picture(
         pixels=np.ascontiguousarray(rgb),
@@ -188,41 +216,38 @@ def _check_pixels(image: Image.Image, limits: DecodeLimits) -> None:
         raise UnsupportedImageError(
             f"Expected grey, RGB, CMYK, YCbCr, Lab or palette pixels, found mode {image.mode}"
         )
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and 12 in image.tag_v2.get(258, ()):
+        raise UnsupportedImageError("Expected 8, 16 or 32 bits a sample, found 12")
 
 
 _MODES = frozenset(
-    [
-        "1",
-        "L",
-        "LA",
-        "La",
-        "P",
-        "PA",
-        "RGB",
-        "RGBA",
-        "RGBa",
-        "RGBX",
-        "CMYK",
-        "YCbCr",
-        "LAB",
-        "HSV",
-        "I",
-        "F",
-        "I;16",
-        "I;16B",
-        "I;16L",
-        "I;16N",
-    ]
-)
+    ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV",
+     "I", "F", "I;16", "I;16B", "I;16L", "I;16N"]
+)  # fmt: skip
 
 
-def _orientation(image: Image.Image) -> int:
-    if image.format == "HEIF":
-        # HEIF states its rotation apart from EXIF; its decoder keeps the tag here
-        value = image.info.get("original_orientation")
-    else:
-        value = image.getexif().get(ORIENTATION_TAG)
-    return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
+def _frame_count(image: Image.Image, data: bytes) -> int:
+    if image.format == "TIFF":
+        # on a copy: looking beyond the last page upsets the count that comes after
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as copy, suppress(EOFError):
+            copy.seek(MAX_FRAMES)
+            raise UnsupportedImageError(
+                f"Expected a photograph, found a TIFF of more than {MAX_FRAMES} pages. "
+                "Send the page alone."
+            )
+    return int(getattr(image, "n_frames", 1))
+
+
+def _orientation(image: Image.Image) -> tuple[int, list[str]]:
+    try:
+        if image.format == "HEIF":
+            # HEIF states its rotation apart from EXIF; its decoder keeps the tag here
+            value = image.info.get("original_orientation")
+        else:
+            value = image.getexif().get(ORIENTATION_TAG)
+    except Exception:  # noqa: BLE001 - damaged EXIF data raise anything; the pixels may be whole
+        return 1, ["the EXIF data could not be read; the picture was examined as stored"]
+    return next((known for known in range(1, 9) if known == value), 1), []
 
 
 def _raw_size(image: Image.Image, orientation: int) -> tuple[int, int]:

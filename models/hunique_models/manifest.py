@@ -146,10 +146,10 @@ class Manifest:
         """Read and check a manifest.
 
         Raises:
-            BundleFormatError: not JSON, or not of the published schema.
+            BundleFormatError: not JSON, not of the published schema, or at odds with itself.
         """
         try:
-            values = json.loads(text)
+            values = json.loads(text, parse_constant=_refuse_constant)
         except ValueError as error:
             raise BundleFormatError(f"manifest.json is not JSON: {error}") from error
         _check(values)
@@ -158,7 +158,9 @@ class Manifest:
         values["files"] = {name: FileDigest(**digest) for name, digest in values["files"].items()}
         values["parity"] = values["parity"] and Parity(**values["parity"])
         values["known_answer"] = values["known_answer"] and KnownAnswer(**values["known_answer"])
-        return cls(**values)
+        manifest = cls(**values)
+        _check_names(manifest)
+        return manifest
 
 
 def schema() -> dict[str, Any]:
@@ -178,6 +180,26 @@ def _check(values: object) -> None:
             f"manifest.json does not follow its schema at {first.json_path}: {first.message[:200]} "
             f"({len(errors)} faults in all; see docs/manifest.schema.json)"
         )
+
+
+def _check_names(manifest: Manifest) -> None:
+    """What a schema cannot say: names of classes are distinct, and the self-test has them all."""
+    names = set(manifest.class_names)
+    if len(names) != len(manifest.classes):
+        raise BundleFormatError(
+            f"manifest.json: expected distinct classes, found {', '.join(manifest.class_names)}"
+        )
+    answer = manifest.known_answer
+    if answer and not names == set(answer.scores) == set(answer.areas_px):
+        raise BundleFormatError(
+            f"manifest.json: expected a known answer for each of {', '.join(sorted(names))}; "
+            f"found scores of {', '.join(sorted(answer.scores))} "
+            f"and areas of {', '.join(sorted(answer.areas_px))}"
+        )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _class_spec(values: dict[str, Any]) -> ClassSpec:

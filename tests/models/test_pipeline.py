@@ -1,0 +1,145 @@
+"""From encoded bytes to findings: in the right place, repeatable, for every size of picture."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from hunique_models.bundle import Bundle
+from hunique_models.engine import Engine, FakeEngine, open_engine
+from hunique_models.errors import ImageTooLargeError, UnknownClassError
+from hunique_models.findings import Status
+from hunique_models.geometry import Detail
+from hunique_models.image import DecodeLimits
+from hunique_models.pipeline import PictureFindings, Pipeline, picture_scores
+
+Encode = Callable[..., bytes]
+
+
+@pytest.fixture
+def engine(tiny_bundle: Bundle) -> Engine:
+    """ONNX Runtime on the colour rule."""
+    return open_engine(tiny_bundle)
+
+
+@pytest.fixture
+def pipeline(tiny_bundle: Bundle) -> Pipeline:
+    """The way through the tiny model."""
+    return Pipeline(tiny_bundle.manifest)
+
+
+def _evidence(found: PictureFindings) -> list[object]:
+    return [
+        (finding.name, finding.status, finding.score, one.score, one.measurements, one.mask.box,
+         one.mask.crop.tobytes())
+        for finding in found.findings
+        for one in finding.instances
+    ]  # fmt: skip
+
+
+def _square(found: PictureFindings) -> NDArray[np.uint8]:
+    (instance,) = found.findings[0].instances
+    return instance.mask.full()
+
+
+@pytest.mark.parametrize("detail", list(Detail))
+def test_feature_is_found_where_it_is(
+    detail: Detail, red_square: np.ndarray, pipeline: Pipeline, engine: Engine, encode: Encode
+) -> None:
+    """A red square is outlined where it lies, within a cell of the map; nothing else is found."""
+    found = pipeline.segment(encode(red_square), engine, detail)
+    truth = (red_square[..., 1] == 0).astype(np.uint8)
+    mask = _square(found)
+    assert (mask & truth).sum() / (mask | truth).sum() > (0.65 if detail is Detail.FAST else 0.8)
+    measured = found.findings[0].instances[0].measurements
+    assert (measured.centroid_x_px, measured.centroid_y_px) == pytest.approx((139.5, 89.5), abs=4)
+    assert [finding.status for finding in found.findings] == ["present", *["absent"] * 3]
+
+
+def test_closer_looks_are_sharper(
+    red_square: np.ndarray, pipeline: Pipeline, engine: Engine, encode: Encode
+) -> None:
+    """Fine detail follows the border of a feature more closely than one look does."""
+    large = np.repeat(np.repeat(red_square, 3, axis=0), 3, axis=1)
+    truth = (large[..., 1] == 0).astype(np.uint8)
+    wrong = [
+        int((_square(pipeline.segment(encode(large), engine, detail)) ^ truth).sum())
+        for detail in (Detail.FAST, Detail.FINE)
+    ]
+    assert wrong[1] < wrong[0]
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_findings_lie_in_the_upright_picture(
+    orientation: int, red_square: np.ndarray, pipeline: Pipeline, engine: Engine, encode: Encode
+) -> None:
+    """However the camera was held, the findings are those of the upright picture."""
+    stored_as = [None, None, 0, 3, 1, 5, 2, 6, 4][orientation]
+    stored = Image.fromarray(red_square).transpose(Image.Transpose(stored_as))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = pipeline.segment(encode(stored, exif=exif.tobytes()), engine)
+    assert _evidence(turned) == _evidence(pipeline.segment(encode(red_square), engine))
+
+
+def test_same_picture_same_answer(
+    red_square: np.ndarray, pipeline: Pipeline, engine: Engine, encode: Encode
+) -> None:
+    """Alone or between other pictures of a batch, masks and figures are equal to the byte."""
+    noise = np.random.default_rng(5).integers(0, 256, (150, 150, 3), np.uint8)
+    alone = pipeline.segment(encode(red_square), engine, Detail.FINE)
+    prepared = [pipeline.prepare(encode(one), Detail.FINE) for one in (noise, red_square, noise)]
+    starts = np.cumsum([0, *(len(one.looks.looks) for one in prepared)])
+    output = engine.run(np.concatenate([one.looks.tiles for one in prepared]))
+    part = slice(starts[1], starts[2])
+    batched = pipeline.finish(prepared[1], output.probability[part], output.score[part])
+    assert _evidence(batched) == _evidence(alone)
+    assert batched.look_count == alone.look_count == starts[2] - starts[1]
+
+
+def test_picture_score_is_that_of_its_surest_look() -> None:
+    """A feature that only a close look shows is still on the picture."""
+    scores = np.array([[0.1, 0.9], [0.7, 0.2]], np.float32)
+    np.testing.assert_array_equal(picture_scores(scores), np.array([0.7, 0.9], np.float32))
+
+
+@pytest.mark.parametrize("size_px", [(1, 1), (1, 400), (31, 400), (32, 32), (150, 400)])
+def test_every_size_is_answered(
+    size_px: tuple[int, int], pipeline: Pipeline, engine: Engine, encode: Encode
+) -> None:
+    """Pictures of any shape get an answer for each class; too small ones say so."""
+    red = np.zeros((*size_px, 3), np.uint8)
+    red[...] = (255, 0, 0)
+    tattoo = pipeline.segment(encode(red), engine, Detail.FINE).findings[0]
+    if min(size_px) < 32:
+        assert tattoo.status is Status.NOT_ASSESSABLE
+    else:
+        assert tattoo.instances[0].mask.area_px == size_px[0] * size_px[1]
+
+
+def test_wishes_and_limits_are_held(
+    red_square: np.ndarray, tiny_bundle: Bundle, engine: Engine, encode: Encode
+) -> None:
+    """Only what was asked for is answered, unknown wishes and too large pictures are refused."""
+    pipeline = Pipeline(tiny_bundle.manifest)
+    statuses = [
+        finding.status
+        for finding in pipeline.segment(encode(red_square), engine, wanted=["ring"]).findings
+    ]
+    assert statuses == ["skipped", "absent", "skipped", "skipped"]
+    with pytest.raises(UnknownClassError):
+        pipeline.segment(encode(red_square), engine, wanted=["scar"])
+    strict = Pipeline(tiny_bundle.manifest, DecodeLimits(max_pixels=100))
+    with pytest.raises(ImageTooLargeError):
+        strict.segment(encode(red_square), engine)
+
+
+def test_fake_engine_follows_the_same_rule(
+    red_square: np.ndarray, pipeline: Pipeline, encode: Encode
+) -> None:
+    """The fake engine that tests elsewhere use finds the square where it is."""
+    mask = _square(pipeline.segment(encode(red_square), FakeEngine()))
+    truth = (red_square[..., 1] == 0).astype(np.uint8)
+    assert (mask & truth).sum() / (mask | truth).sum() > 0.65
