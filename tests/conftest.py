@@ -17,6 +17,7 @@ from hunique_models.geometry import Geometry
 from hunique_models.known_answer import record_known_answer
 from hunique_models.manifest import ClassSpec, Manifest
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that load ONNX Runtime by themselves
 TINY_SIZE_PX = 64
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -1,4 +1,11 @@
-"""The client for asyncio; same shape as `hunique_client.HuniqueClient`."""
+"""The client for asyncio; same shape as `hunique_client.HuniqueClient`.
+
+    async with HuniqueClient() as client:
+        result = await client.segment("hand.jpg")
+        async for outcome in client.segment_many(paths): ...
+
+Errors are those of `hunique_client.errors`.
+"""
 
 import asyncio
 import os
@@ -8,21 +15,17 @@ from typing import Self
 
 import grpc
 
+from hunique_client.aio_many import AioManyPictures
 from hunique_client.channel import (
     CHANNEL_OPTIONS,
     DEFAULT_DEADLINE_S,
+    DESCRIBE_DEADLINE_S,
     RECONNECT_S,
-    STREAM_IN_FLIGHT,
 )
 from hunique_client.client import SERVER_VARIABLE
-from hunique_client.errors import (
-    HuniqueClientError,
-    ServerBusyError,
-    ServerUnavailableError,
-    error_of_rpc,
-)
+from hunique_client.errors import error_of_rpc
 from hunique_client.private_server import PrivateServer
-from hunique_client.requests import Source, Wish, make_request, make_wish
+from hunique_client.requests import Source, make_request, make_wish
 from hunique_client.results import (
     ModelDescription,
     Outcome,
@@ -39,20 +42,27 @@ __all__ = ["HuniqueClient"]
 class HuniqueClient:
     """Talks to a hunique server; use it as an asynchronous context manager.
 
+    Any number of its methods may be under way at once.
+
     Args:
         server: HOST:PORT or unix:PATH; None takes the variable HUNIQUE_SERVER, and where
             that is empty starts a private server on entering, ended on leaving.
+
+    Raises:
+        ServerUnavailableError: on entering, no private server could be started.
     """
 
     def __init__(self, server: str | None = None) -> None:
-        self._address = server or os.environ.get(SERVER_VARIABLE)
         self._private: PrivateServer | None = None
+        self._channel: grpc.aio.Channel | None = None
+        self.address = server or os.environ.get(SERVER_VARIABLE) or ""
+        """What it talks to; of a private server known once entered."""
 
     async def __aenter__(self) -> Self:
-        if not self._address:
+        if not self.address:
             self._private = await asyncio.to_thread(PrivateServer)
-        address = self._private.address if self._private else self._address or ""
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            self.address = self._private.address
+        self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
         self._stub = pb_grpc.HandFeaturesStub(self._channel)
         return self
 
@@ -74,9 +84,14 @@ class HuniqueClient:
         deadline_s: float = DEFAULT_DEADLINE_S,
     ) -> SegmentResult:
         """Find the features of one picture; see `hunique_client.HuniqueClient.segment`."""
-        return await self._segment(image, make_wish(classes, outputs, detail), deadline_s)
+        wish = make_wish(classes, outputs, detail)
+        request = await asyncio.to_thread(make_request, image, wish)
+        try:
+            return read_response(await self._stub.Segment(request, timeout=deadline_s))
+        except grpc.RpcError as error:
+            raise error_of_rpc(error) from error
 
-    async def segment_many(
+    def segment_many(
         self,
         images: Iterable[Source],
         *,
@@ -84,56 +99,24 @@ class HuniqueClient:
         outputs: Iterable[str] | None = None,
         detail: str | None = None,
     ) -> AsyncIterator[Outcome]:
-        """Find the features of many pictures; outcomes come as they are ready."""
+        """Many pictures; see `hunique_client.HuniqueClient.segment_many`."""
         wish = make_wish(classes, outputs, detail)
-        running: set[asyncio.Task[Outcome]] = set()
-        try:
-            for image in images:
-                running.add(asyncio.create_task(self._outcome(image, wish)))
-                if len(running) >= STREAM_IN_FLIGHT:
-                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        yield task.result()
-            for ready in asyncio.as_completed(running):
-                yield await ready
-        finally:
-            for task in running:
-                task.cancel()
+        waits_s = RECONNECT_S if self._private is None else ()
+        return AioManyPictures(self._stub, images, wish, waits_s).outcomes()
 
     async def describe_model(self, name: str = "") -> ModelDescription:
-        """What model is served."""
+        """What model is served; see `hunique_client.HuniqueClient.describe_model`."""
+        request = pb.DescribeModelRequest(name=name)
         try:
-            response = await self._stub.DescribeModel(
-                pb.DescribeModelRequest(name=name), timeout=30
+            return read_description(
+                await self._stub.DescribeModel(request, timeout=DESCRIBE_DEADLINE_S)
             )
         except grpc.RpcError as error:
             raise error_of_rpc(error) from error
-        return read_description(response)
 
     async def close(self) -> None:
         """Close the channel, and end the private server if there is one."""
-        await self._channel.close(None)
+        if self._channel is not None:
+            await self._channel.close(None)
         if self._private is not None:
             await asyncio.to_thread(self._private.close)
-
-    async def _segment(self, image: Source, wish: Wish, deadline_s: float) -> SegmentResult:
-        request = await asyncio.to_thread(make_request, image, wish)
-        try:
-            return read_response(await self._stub.Segment(request, timeout=deadline_s))
-        except grpc.RpcError as error:
-            raise error_of_rpc(error) from error
-
-    async def _outcome(self, image: Source, wish: Wish) -> Outcome:
-        """One picture of many, tried again while the server is busy or away."""
-        for wait_s in (*RECONNECT_S, None):
-            try:
-                result = await self._segment(image, wish, DEFAULT_DEADLINE_S)
-            except (ServerBusyError, ServerUnavailableError) as error:
-                if wait_s is None:
-                    return Outcome(source=image, error=error)
-                await asyncio.sleep(getattr(error, "retry_after_s", wait_s))
-            except HuniqueClientError as error:
-                return Outcome(source=image, error=error)
-            else:
-                return Outcome(source=image, result=result)
-        raise AssertionError("the last try returns")

@@ -1,7 +1,7 @@
 """`hunique-client`: find hand features on photographs from the command line.
 
-Exit codes: 0 done; 3 no class could be assessed; 4 the input was unreadable; 5 several
-inputs, some failed; 64 usage; 69 no server; 130 ended by Ctrl-C.
+Exit codes: 0 done; 3 no class could be assessed; 4 the input was unreadable; 5 some inputs
+failed; 64 usage; 69 no server; 130 ended by Ctrl-C.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -30,6 +30,11 @@ except ImportError as missing:
 EXIT_USAGE = 64
 EXIT_INTERRUPTED = 130
 
+SERVER_HELP = (
+    "HOST:PORT or unix:PATH of a server. Without it a private one is started for the time of the "
+    "command, which takes about a second."
+)
+
 
 class _Cancelled(BaseException):
     """SIGTERM came: end in good order, private server included."""
@@ -37,14 +42,8 @@ class _Cancelled(BaseException):
 
 @click.group(context_settings={"auto_envvar_prefix": "HUNIQUE", "show_default": True})
 @click.version_option(package_name="hunique")
-@click.option(
-    "--server",
-    envvar="HUNIQUE_SERVER",
-    show_envvar=True,
-    metavar="ADDRESS",
-    help="HOST:PORT or unix:PATH of a server. Without it a private one is started for the time "
-    "of the command, which takes about a second.",
-)
+@click.option("--server", envvar="HUNIQUE_SERVER", show_envvar=True, metavar="ADDRESS",
+              help=SERVER_HELP)  # fmt: skip
 @click.pass_context
 def commands(context: click.Context, server: str | None) -> None:
     """Find tattoos, rings, lunules and polished nails on photographs of hands."""
@@ -57,6 +56,9 @@ def commands(context: click.Context, server: str | None) -> None:
               help="Folder for NAME.hunique.json, masks and an overlay of each picture.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, show_envvar=True,
               help="Replace results that are in --out already.")  # fmt: skip
+@click.option("--resume", is_flag=True, show_envvar=True,
+              help="Go on where an earlier run stopped: leave out pictures whose results, by the "
+              "same model, are in --out already.")  # fmt: skip
 @click.option("--json", "json_lines", is_flag=True, show_envvar=True,
               help="Print one JSON document a picture instead of tables.")  # fmt: skip
 @click.option("--detail", type=click.Choice([d.value for d in Detail]), show_envvar=True,
@@ -66,36 +68,24 @@ def commands(context: click.Context, server: str | None) -> None:
               help="Classes to assess; default all. `hunique-client describe` lists them.")  # fmt: skip
 @click.option("--recursive", "-r", is_flag=True, show_envvar=True,
               help="Take pictures of sub-folders too.")  # fmt: skip
+@click.option("--server", metavar="ADDRESS", help=f"{SERVER_HELP}  [env var: HUNIQUE_SERVER]")
 @click.pass_obj
 def segment(
-    server: str | None,
-    inputs: tuple[str, ...],
-    out: Path | None,
-    overwrite: bool,
-    json_lines: bool,
-    detail: str | None,
-    classes: str | None,
-    recursive: bool,
+    server_of_group: str | None, /, server: str | None, classes: str | None, **rest: Any
 ) -> NoReturn:
     """Find features on images, on every image of folders, or on standard input (-)."""
-    job = Job(
-        inputs=inputs,
-        out=out,
-        overwrite=overwrite,
-        json_lines=json_lines,
-        detail=detail,
-        classes=tuple(filter(None, (classes or "").split(","))),
-        recursive=recursive,
-    )
-    sys.exit(run_job(job, lambda: HuniqueClient(server)))
+    names = (name.strip() for name in (classes or "").split(","))
+    job = Job(classes=tuple(filter(None, names)), **rest)
+    sys.exit(run_job(job, lambda: HuniqueClient(server or server_of_group)))
 
 
 @commands.command("describe")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+@click.option("--server", metavar="ADDRESS", help=f"{SERVER_HELP}  [env var: HUNIQUE_SERVER]")
 @click.pass_obj
-def describe(server: str | None, json_wanted: bool) -> None:
+def describe(server_of_group: str | None, /, server: str | None, json_wanted: bool) -> None:
     """Say which model is served: identity, classes, thresholds, training data."""
-    with HuniqueClient(server) as client:
+    with HuniqueClient(server or server_of_group) as client:
         model = client.describe_model()
     if json_wanted:
         values = {"name": model.name, "version": model.version, "sha256": model.sha256}

@@ -7,7 +7,12 @@ from typing import Self
 
 import grpc
 
-from hunique_client.channel import CHANNEL_OPTIONS, DEFAULT_DEADLINE_S
+from hunique_client.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_DEADLINE_S,
+    DESCRIBE_DEADLINE_S,
+    RECONNECT_S,
+)
 from hunique_client.errors import error_of_rpc
 from hunique_client.many import ManyPictures
 from hunique_client.private_server import PrivateServer
@@ -82,24 +87,40 @@ class HuniqueClient:
     ) -> Iterator[Outcome]:
         """Find the features of many pictures; outcomes come as they are ready.
 
-        A picture that cannot be served gives an outcome with an error and stops nothing.
+        Pictures are read a few at a time and while outcomes are asked for, so `images` may
+        be a generator over any number of them; an error that it raises comes out here. A
+        picture that cannot be served gives an outcome with an error and stops nothing.
         Pictures left unanswered by a server that went away are sent again when it is back.
 
+        Args:
+            images: encoded bytes, paths or binary streams.
+            classes: classes to assess; None: all.
+            outputs: see `Output`; None: masks as PNG and polygons.
+            detail: see `Detail`; None: the server's default.
+
         Raises:
-            ServerUnavailableError: the server went away and did not come back.
+            ServerUnavailableError: there is no server, or it went away and did not come back.
+            HuniqueClientError: see the tree in `hunique_client.errors`.
         """
         wish = make_wish(classes, outputs, detail)
-        return ManyPictures(self._stub, images, wish).outcomes()
+        # a private server that ended does not come back
+        waits_s = RECONNECT_S if self._private is None else ()
+        return ManyPictures(self._stub, images, wish, waits_s).outcomes()
 
     def describe_model(self, name: str = "") -> ModelDescription:
         """What model is served.
+
+        Args:
+            name: the model that is expected; empty: whichever is served.
 
         Raises:
             HuniqueClientError: see the tree in `hunique_client.errors`.
         """
         try:
             return read_description(
-                self._stub.DescribeModel(pb.DescribeModelRequest(name=name), timeout=30)
+                self._stub.DescribeModel(
+                    pb.DescribeModelRequest(name=name), timeout=DESCRIBE_DEADLINE_S
+                )
             )
         except grpc.RpcError as error:
             raise error_of_rpc(error) from error

@@ -36,7 +36,7 @@ class ServerUnavailableError(HuniqueClientError):
 class ServerBusyError(HuniqueClientError):
     """The server has no room now."""
 
-    def __init__(self, message: str, retry_after_s: float) -> None:
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
         """Seconds after which another try may succeed."""

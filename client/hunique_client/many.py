@@ -1,27 +1,38 @@
 """Many pictures over one stream, surviving a server that goes away and comes back.
 
-Pictures are read as the stream takes them, a bounded number are under way, and those
-that a broken stream left unanswered are sent again over the next one.
+    caller's thread:  sources -> ledger -> outbox          inbox -> ledger -> outcomes
+    gRPC's threads:                        outbox -> wire -> inbox
+
+Pictures are read in the caller's thread, a few at a time, and only while it asks for
+outcomes. `hunique_client.aio_many` is the same for asyncio.
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
+from queue import Empty, SimpleQueue
 
 import grpc
 
-from hunique_client.channel import RECONNECT_S, STREAM_IN_FLIGHT
+from hunique_client import channel
 from hunique_client.errors import (
+    HuniqueClientError,
     InvalidRequestError,
+    ServerBusyError,
     ServerUnavailableError,
     error_of_code,
     error_of_rpc,
 )
+from hunique_client.ledger import Ledger
 from hunique_client.requests import Source, Wish, make_request
-from hunique_client.results import Outcome, read_response
+from hunique_client.results import Outcome, SegmentResult, read_response
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
+
+Outbox = SimpleQueue[pb.SegmentRequest | None]
+"""What is sent; None ends it."""
+Inbox = SimpleQueue[pb.SegmentStreamResponse | grpc.RpcError | None]
+"""What came; an error or None where the stream ended."""
 
 
 class ManyPictures:
@@ -31,104 +42,134 @@ class ManyPictures:
         stub: the service.
         sources: the pictures.
         wish: what is wanted of them.
+        waits_s: pauses between tries to reach a server that went away.
     """
 
     def __init__(
-        self, stub: pb_grpc.HandFeaturesStub, sources: Iterable[Source], wish: Wish
+        self,
+        stub: pb_grpc.HandFeaturesStub,
+        sources: Iterable[Source],
+        wish: Wish,
+        waits_s: tuple[float, ...],
     ) -> None:
         self._stub = stub
-        self._sources = enumerate(sources, start=1)
         self._wish = wish
-        self._changed = threading.Condition()
-        self._unanswered: dict[str, Source] = {}
-        self._unreadable: deque[Outcome] = deque()
-        self._again: deque[str] = deque()
-        self._stream_number = 0
+        self._ledger = Ledger(sources)
+        self._requests: dict[str, pb.SegmentRequest] = {}  # of pictures under way
+        self._waits_s = waits_s
+        self._waits_left = iter(waits_s)
+        self._max_bytes = 0
 
     def outcomes(self) -> Iterator[Outcome]:
         """Outcomes as they come, in any order.
 
         Raises:
-            ServerUnavailableError: the server is gone and does not come back.
+            ServerUnavailableError: there is no server, or it does not come back.
+            HuniqueClientError: it fails otherwise.
         """
-        waits = iter(RECONNECT_S)
-        while True:
-            answered = 0
+        self._max_bytes = self._ask_max_bytes()
+        while not self._ledger.finished:
             try:
-                for outcome in self._one_stream():
-                    answered += 1
-                    yield outcome
-                return
-            except ServerUnavailableError as error:
-                waits = iter(RECONNECT_S) if answered else waits
-                wait_s = next(waits, None)
-                if wait_s is None:
-                    raise ServerUnavailableError(
-                        f"{error}; {len(self._unanswered)} pictures are not answered"
-                    ) from error
-                time.sleep(wait_s)
+                yield from self._one_stream()
+            except (ServerUnavailableError, ServerBusyError) as error:
+                time.sleep(self._pause_s(error))
 
-    def _one_stream(self) -> Iterator[Outcome]:
-        with self._changed:
-            self._stream_number += 1
-            self._again = deque(self._unanswered)
-            number = self._stream_number
-        call = self._stub.SegmentStream(self._requests(number))
+    def _pause_s(self, error: ServerUnavailableError | ServerBusyError) -> float:
+        """How long to wait before the next try; a busy server is asked until it has room.
+
+        Raises:
+            ServerUnavailableError: there was the last one.
+        """
+        if isinstance(error, ServerBusyError):
+            return error.retry_after_s
+        wait_s = next(self._waits_left, None)
+        if wait_s is None:
+            raise self._ledger.left_over(error) from error
+        return wait_s
+
+    def _ask_max_bytes(self) -> int:
+        """The largest picture that the server takes; a larger one would end the stream."""
+        request = pb.DescribeModelRequest()
         try:
-            for answer in call:
-                yield from self._drain_unreadable()
-                yield self._outcome(answer)
-            yield from self._drain_unreadable()
+            described = self._stub.DescribeModel(request, timeout=channel.DESCRIBE_DEADLINE_S)
         except grpc.RpcError as error:
             raise error_of_rpc(error) from error
-        finally:
-            call.cancel()
-            with self._changed:
-                self._stream_number += 1
-                self._changed.notify_all()
+        return int(described.max_image_bytes)
 
-    def _requests(self, number: int) -> Iterator[pb.SegmentRequest]:
-        """What the stream sends; runs in a thread of gRPC's."""
+    def _one_stream(self) -> Iterator[Outcome]:
+        outbox: Outbox = SimpleQueue()
+        inbox: Inbox = SimpleQueue()
+        call = self._stub.SegmentStream(iter(outbox.get, None))
+        reader = threading.Thread(target=_read, args=(call, inbox), daemon=True)
+        reader.start()
+        self._ledger.start_over()
+        try:
+            yield from self._exchange(outbox, inbox)
+            outbox.put(None)
+            reader.join(channel.DESCRIBE_DEADLINE_S)  # let the server end the call in good order
+        finally:
+            outbox.put(None)
+            call.cancel()
+
+    def _exchange(self, outbox: Outbox, inbox: Inbox) -> Iterator[Outcome]:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._has_room(number))
-                if self._stream_number != number:
-                    return
-                request_id = self._next_id()
-            if request_id is None:
+            picture = self._ledger.next_to_send()
+            if picture is not None:
+                yield from self._send(*picture, outbox)
+            elif self._ledger.finished:
                 return
             try:
-                yield make_request(self._unanswered[request_id], self._wish, request_id)
-            except InvalidRequestError as error:
-                with self._changed:
-                    source = self._unanswered.pop(request_id)
-                    self._unreadable.append(Outcome(source=source, error=error))
+                answer = inbox.get(block=picture is None, timeout=channel.STALLED_S)
+            except Empty:
+                if picture is None:
+                    message = f"no answer for {channel.STALLED_S:g} s"
+                    raise ServerUnavailableError(message) from None
+                continue
+            if isinstance(answer, grpc.RpcError):
+                raise error_of_rpc(answer)
+            if answer is None:
+                raise ServerUnavailableError("the server ended the stream")
+            if self._ledger.waits_for(answer.request_id):
+                value = _value_of(answer)
+                self._waits_left = iter(self._waits_s)
+                del self._requests[answer.request_id]
+                yield self._ledger.settle(answer.request_id, value)
 
-    def _has_room(self, number: int) -> bool:
-        under_way = len(self._unanswered) - len(self._again)
-        return self._stream_number != number or under_way < STREAM_IN_FLIGHT
+    def _send(self, request_id: str, source: Source, outbox: Outbox) -> Iterator[Outcome]:
+        """Send a picture; gives an outcome where it cannot be sent."""
+        try:
+            # kept, because a stream that was read cannot be read again
+            request = self._requests.get(request_id) or make_request(
+                source, self._wish, request_id, self._max_bytes
+            )
+        except InvalidRequestError as error:
+            yield self._ledger.settle(request_id, error)
+        else:
+            self._requests[request_id] = request
+            outbox.put(request)
 
-    def _next_id(self) -> str | None:
-        """The next picture to send: one left over from a broken stream, or a new one."""
-        if self._again:
-            return self._again.popleft()
-        index, source = next(self._sources, (0, b""))
-        if not index:
-            return None
-        self._unanswered[str(index)] = source
-        return str(index)
 
-    def _outcome(self, answer: pb.SegmentStreamResponse) -> Outcome:
-        with self._changed:
-            source = self._unanswered.pop(answer.request_id)
-            self._changed.notify_all()
-        if answer.WhichOneof("outcome") == "response":
-            return Outcome(source=source, result=read_response(answer.response))
-        error = answer.error
-        return Outcome(
-            source=source, error=error_of_code(error.code, error.message, error.retry_after_ms)
-        )
+def _read(call: Iterable[pb.SegmentStreamResponse], inbox: Inbox) -> None:
+    """Hand on what comes; runs in a thread of its own, and ends with the call."""
+    try:
+        for answer in call:
+            inbox.put(answer)
+    except grpc.RpcError as error:
+        inbox.put(error)
+    else:
+        inbox.put(None)
 
-    def _drain_unreadable(self) -> Iterator[Outcome]:
-        while self._unreadable:
-            yield self._unreadable.popleft()
+
+def _value_of(answer: pb.SegmentStreamResponse) -> SegmentResult | HuniqueClientError:
+    """The result, or why there is none.
+
+    Raises:
+        ServerUnavailableError, ServerBusyError: not now; the picture is not answered.
+    """
+    if answer.WhichOneof("outcome") == "response":
+        return read_response(answer.response)
+    refusal = answer.error
+    error = error_of_code(refusal.code, refusal.message, refusal.retry_after_ms)
+    if isinstance(error, ServerUnavailableError | ServerBusyError):
+        raise error
+    return error

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,10 +23,17 @@ START_S = 60.0
 """How long a private server may take to become ready."""
 END_S = 10.0
 """How long it may take to end before it is killed."""
+_IMPATIENT = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 200),
+)
+_NOT_INHERITED = ("HUNIQUE_SERVER_LISTEN", "HUNIQUE_SERVER_ADMIN_LISTEN")
 
 
 class PrivateServer:
     """Starts a server and waits until it serves.
+
+    One that is forgotten ends when it is garbage or when the interpreter ends.
 
     Args:
         command: program to start, without the flags set here; None: the installed server.
@@ -41,12 +49,17 @@ class PrivateServer:
                 "no server is named and none can be started here: "
                 "pip install 'hunique[server]', or name one with --server or HUNIQUE_SERVER"
             )
-        self._folder = Path(tempfile.mkdtemp(prefix="hunique-"))
-        self.address = f"unix:{self._folder / 'hunique.sock'}"
+        folder = Path(tempfile.mkdtemp(prefix="hunique-"))
+        self.address = f"unix:{folder / 'hunique.sock'}"
         """What a channel connects to."""
-        self._log = self._folder / "server.log"
+        self._log = folder / "server.log"
         try:
             self._process = self._start(command or [sys.executable, "-m", "hunique_server"])
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._end = weakref.finalize(self, _end, self._process, folder, os.getpid())
+        try:
             self._wait_until_ready(time.monotonic() + start_s)
         except BaseException:
             self.close()
@@ -62,11 +75,11 @@ class PrivateServer:
                 stderr=log,
                 # Ctrl-C is for the client, which then ends its server in good order
                 start_new_session=True,
-                env={k: v for k, v in os.environ.items() if k not in _NOT_INHERITED},
+                env=_environment(),
             )
 
     def _wait_until_ready(self, end_s: float) -> None:
-        with grpc.insecure_channel(self.address) as channel:
+        with grpc.insecure_channel(self.address, options=_IMPATIENT) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             while time.monotonic() < end_s:
                 if self._process.poll() is not None:
@@ -91,22 +104,32 @@ class PrivateServer:
 
     def close(self) -> None:
         """End the server and remove its folder. May be called again."""
-        process = getattr(self, "_process", None)
-        if process is not None and process.poll() is None:
-            if process.stdin is not None:
-                process.stdin.close()
+        self._end()
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path, owner_pid: int) -> None:
+    """End the server, by force if need be; a fork of its owner leaves it alone."""
+    if os.getpid() != owner_pid:
+        return
+    try:
+        if process.poll() is None:
             process.terminate()
             try:
                 process.wait(END_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        elif process is not None and process.stdin is not None:
+    finally:
+        if process.stdin is not None:
             process.stdin.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-_NOT_INHERITED = ("HUNIQUE_SERVER_LISTEN", "HUNIQUE_SERVER_ADMIN_LISTEN")
+def _environment() -> dict[str, str]:
+    """What the server inherits of ours."""
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    # ONNX Runtime reports to its makers in newer versions, unless told not to before it loads
+    return {**kept, "ORT_DISABLE_TELEMETRY": "1"}
 
 
 def _serves(stub: health_pb2_grpc.HealthStub) -> bool:

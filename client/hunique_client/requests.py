@@ -1,5 +1,6 @@
 """What is asked of the server: pictures and wishes as messages."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from hunique_proto.v1 import hand_features_pb2 as pb
 
 Source = bytes | str | Path | BinaryIO
 """A picture: encoded bytes, a path, or a binary stream."""
+MESSAGE_BYTES = 2_000_000_000
+"""Most bytes of a picture that a message can hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +43,23 @@ def make_wish(
     )
 
 
-def make_request(source: Source, wish: Wish, request_id: str = "") -> pb.SegmentRequest:
+def make_request(
+    source: Source, wish: Wish, request_id: str = "", max_bytes: int = MESSAGE_BYTES
+) -> pb.SegmentRequest:
     """The message for one picture.
 
+    Args:
+        source: the picture.
+        wish: what is wanted of it.
+        request_id: comes back with the answer.
+        max_bytes: the largest picture that can be sent.
+
     Raises:
-        InvalidRequestError: the picture cannot be read from its place.
+        InvalidRequestError: the picture cannot be read from its place, or is too large.
+        TypeError: the stream does not give bytes.
     """
     return pb.SegmentRequest(
-        image=_read(source),
+        image=_read(source, max_bytes),
         request_id=request_id,
         classes=wish.classes,
         outputs=[f"OUTPUT_{output.name}" for output in wish.outputs],
@@ -55,12 +67,28 @@ def make_request(source: Source, wish: Wish, request_id: str = "") -> pb.Segment
     )
 
 
-def _read(source: Source) -> bytes:
-    if isinstance(source, bytes):
-        return source
+def _read(source: Source, max_bytes: int) -> bytes:
     try:
-        if isinstance(source, str | Path):
-            return Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else _load(source, max_bytes)
+    except (OSError, ValueError) as error:  # a path with a zero byte, a closed stream
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidRequestError(f"the picture cannot be read: {reason}") from error
+    if not isinstance(data, bytes):
+        raise TypeError(f"expected a stream of bytes, found one of {type(data).__name__}")
+    _check_size(len(data), max_bytes)
+    return data
+
+
+def _load(source: str | Path | BinaryIO, max_bytes: int) -> bytes:
+    if not isinstance(source, str | Path):
         return source.read()
-    except OSError as error:
-        raise InvalidRequestError(f"the picture cannot be read: {error.strerror}") from error
+    with Path(source).open("rb") as stream:
+        _check_size(os.fstat(stream.fileno()).st_size, max_bytes)
+        return stream.read()
+
+
+def _check_size(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes > max_bytes:
+        raise InvalidRequestError(
+            f"the picture has {size_bytes} bytes; expected at most {max_bytes}"
+        )

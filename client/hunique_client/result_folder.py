@@ -4,20 +4,31 @@
     NAME.CLASS.N.png     the mask of instance N, 1 bit, upright picture's size
     NAME.overlay.jpg     everything drawn on the picture
 
-Two pictures of one name get NAME and NAME-2; a result that is there is not overwritten
-unless that was asked for.
+Two pictures of one name get NAME and NAME-2, in the order in which they were given. A
+result that is there is not overwritten unless that was asked for. The document is written
+last: where it stands, everything it names is complete.
 """
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from hunique_client.documents import document
 from hunique_client.errors import HuniqueClientError
 from hunique_client.results import SegmentResult
 
+DOCUMENT_SUFFIX = ".hunique.json"
+
 
 class ResultExistsError(HuniqueClientError):
     """A result of that name is there already."""
+
+    exit_code = 5
+
+
+class ResultNotWrittenError(HuniqueClientError):
+    """The folder cannot be written."""
 
     exit_code = 5
 
@@ -28,31 +39,87 @@ class ResultFolder:
     Args:
         folder: made if missing.
         overwrite: whether results that are there may go.
+
+    Raises:
+        ResultNotWrittenError: the folder cannot be made.
     """
 
     def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
         self._folder = folder
         self._overwrite = overwrite
         self._taken: set[str] = set()
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ResultNotWrittenError(f"{folder} cannot be made: {error.strerror}") from error
 
-    def write(self, name: str, result: SegmentResult) -> Path:
+    def reserve(self, name: str) -> str:
+        """A stem for the files of a picture, one that no other picture of this run has.
+
+        Args:
+            name: the picture's file name or path.
+        """
+        stem = name = Path(name).name
+        number = 1
+        # some file systems do not tell HAND.JPG from hand.jpg
+        while stem.casefold() in self._taken:
+            number += 1
+            stem = f"{name}-{number}"
+        self._taken.add(stem.casefold())
+        return stem
+
+    def earlier(self, stem: str) -> dict[str, Any] | None:
+        """The document that stands there; None where there is none, empty where it is broken."""
+        try:
+            values = json.loads(self._document_path(stem).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return {}
+        return values if isinstance(values, dict) else {}
+
+    def check_free(self, stem: str) -> None:
+        """Refuse to replace a result, unless that was asked for.
+
+        Raises:
+            ResultExistsError: it is there.
+        """
+        target = self._document_path(stem)
+        if target.exists() and not self._overwrite:
+            raise ResultExistsError(
+                f"{target} exists: choose another --out folder, or say --overwrite, or say "
+                "--resume to leave out what is done"
+            )
+
+    def write(self, stem: str, name: str, result: SegmentResult) -> Path:
         """Write everything of one picture; returns the document's path.
 
         Args:
+            stem: as reserved.
             name: the picture's file name or path.
             result: the answer, with masks as PNG.
 
         Raises:
             ResultExistsError: it is there and may not be overwritten.
+            ResultNotWrittenError: the disk is full, or something else is in the way.
         """
-        stem = self._free_stem(Path(name).name)
-        target = self._folder / f"{stem}.hunique.json"
-        if target.exists() and not self._overwrite:
-            raise ResultExistsError(
-                f"{target} exists: choose another --out folder, or say --overwrite"
-            )
-        self._remove_old(stem)
+        self.check_free(stem)
+        try:
+            self._remove_earlier(stem, result)
+            files = self._write_pictures(stem, result)
+            target = self._document_path(stem)
+            text = document(Path(name).name, result, files) + "\n"
+            self._write_file(target.name, text.encode())
+        except OSError as error:
+            raise ResultNotWrittenError(
+                f"the result could not be written: {error.strerror}"
+            ) from error
+        return target
+
+    def _document_path(self, stem: str) -> Path:
+        return self._folder / f"{stem}{DOCUMENT_SUFFIX}"
+
+    def _write_pictures(self, stem: str, result: SegmentResult) -> dict[str, dict[str, str]]:
         files = {
             f"{finding.name}.{instance.index}": self._write_file(
                 f"{stem}.{finding.name}.{instance.index}.png", instance.mask_png
@@ -63,28 +130,33 @@ class ResultFolder:
         }
         if result.overlay_jpeg:
             files["overlay"] = self._write_file(f"{stem}.overlay.jpg", result.overlay_jpeg)
-        text = document(Path(name).name, result, files) + "\n"
-        # the document comes last: where it stands, everything it names is complete
-        self._write_file(target.name, text.encode())
-        return target
+        return files
 
-    def _free_stem(self, name: str) -> str:
-        stem, number = name, 1
-        while stem in self._taken:
+    def _remove_earlier(self, stem: str, result: SegmentResult) -> None:
+        """Remove what an earlier result has and the new one may not have."""
+        named = (self.earlier(stem) or {}).get("files")
+        self._document_path(stem).unlink(missing_ok=True)
+        for entry in named.values() if isinstance(named, dict) else ():
+            file = str(entry.get("file", "")) if isinstance(entry, dict) else ""
+            if file == Path(file).name and file.startswith(f"{stem}."):
+                (self._folder / file).unlink(missing_ok=True)
+        for finding in result.classes:
+            self._remove_masks(stem, finding.name)
+
+    def _remove_masks(self, stem: str, class_name: str) -> None:
+        """Remove masks 1, 2, ... that a run left which did not come to its document."""
+        number = 0
+        while (self._folder / f"{stem}.{class_name}.{number + 1}.png").exists():
             number += 1
-            stem = f"{name}-{number}"
-        self._taken.add(stem)
-        return stem
-
-    def _remove_old(self, stem: str) -> None:
-        """Masks of an earlier result, which the new one may not have."""
-        (self._folder / f"{stem}.hunique.json").unlink(missing_ok=True)
-        for old in self._folder.iterdir():
-            if old.name.startswith(f"{stem}.") and old.suffix == ".png":
-                old.unlink()
+        for index in range(number, 0, -1):  # from the last: what is interrupted leaves no gap
+            (self._folder / f"{stem}.{class_name}.{index}.png").unlink()
 
     def _write_file(self, name: str, data: bytes) -> dict[str, str]:
         partial = self._folder / f".{name}.partial"
-        partial.write_bytes(data)
-        partial.replace(self._folder / name)
+        try:
+            partial.write_bytes(data)
+            partial.replace(self._folder / name)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
         return {"file": name, "sha256": hashlib.sha256(data).hexdigest()}

@@ -125,8 +125,16 @@ class SegmentResult:
     """Empty where not asked for."""
 
     def __getitem__(self, name: str) -> ClassResult:
-        """The result of one class."""
-        return next(result for result in self.classes if result.name == name)
+        """The result of one class.
+
+        Raises:
+            KeyError: the model has no such class.
+        """
+        for result in self.classes:
+            if result.name == name:
+                return result
+        known = ", ".join(result.name for result in self.classes)
+        raise KeyError(f"expected one of {known}; found {name!r}")
 
     @property
     def assessable(self) -> bool:
@@ -199,7 +207,7 @@ def read_description(response: pb.DescribeModelResponse) -> ModelDescription:
             "training_data_statement": response.training_data_statement,
             "licence": response.licence,
             "intended_use": response.intended_use,
-            "details": [_word(pb.Detail.Name(d), "DETAIL_") for d in response.details],
+            "details": [_word(pb.Detail, d) for d in response.details],
             "input_formats": list(response.input_formats),
             "max_image_bytes": response.max_image_bytes,
             "max_image_pixels": response.max_image_pixels,
@@ -209,11 +217,9 @@ def read_description(response: pb.DescribeModelResponse) -> ModelDescription:
 
 
 def _class_result(finding: pb.ClassFinding) -> ClassResult:
-    known = finding.status in pb.Status.values()
-    word = _word(pb.Status.Name(finding.status), "STATUS_") if known else "unspecified"
     return ClassResult(
         name=finding.class_name,
-        status=Status(word),
+        status=Status(_word(pb.Status, finding.status)),
         reason=finding.reason,
         score=round(finding.score, 6),
         presence_threshold=round(finding.presence_threshold, 6),
@@ -258,7 +264,7 @@ def _provenance(block: pb.Provenance) -> dict[str, Any]:
         "exif_orientation": block.exif_orientation,
         "frame_count": block.frame_count,
         "colour_profile": block.colour_profile,
-        "detail": _word(pb.Detail.Name(block.detail), "DETAIL_"),
+        "detail": _word(pb.Detail, block.detail),
         "look_count": block.look_count,
         "remarks": list(block.remarks),
         "model": {
@@ -275,5 +281,8 @@ def _provenance(block: pb.Provenance) -> dict[str, Any]:
     }
 
 
-def _word(name: str, prefix: str) -> str:
-    return name.removeprefix(prefix).lower()
+def _word(kind: Any, value: int) -> str:
+    """The word for an enum's value; a value that is not known here is unspecified."""
+    if value not in kind.values():
+        return "unspecified"
+    return str(kind.Name(value)).partition("_")[2].lower()

@@ -1,28 +1,27 @@
 """`hunique-client segment`: from inputs to tables, documents, folders and an exit code."""
 
+import hashlib
+import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hunique_client.client import HuniqueClient
 from hunique_client.documents import document, error_document
-from hunique_client.errors import HuniqueClientError, InvalidRequestError
-from hunique_client.result_folder import ResultFolder
-from hunique_client.results import Outcome, Output
-from hunique_client.table import print_result
+from hunique_client.errors import HuniqueClientError
+from hunique_client.inputs import STANDARD_INPUT, list_pictures
+from hunique_client.progress import Advance, shown_progress
+from hunique_client.result_folder import ResultExistsError, ResultFolder
+from hunique_client.results import ModelDescription, Outcome, Output, SegmentResult, Status
+from hunique_client.table import print_result, printable
 
 EXIT_NOT_ASSESSABLE = 3
-EXIT_UNREADABLE = 4
 EXIT_SOME_FAILED = 5
-STANDARD_INPUT = "-"
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".mpo")
-)
-"""What of a folder is taken for a picture; a file that is named is always sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +34,8 @@ class Job:
     """Where results are written."""
     overwrite: bool
     """Whether results that are there may go."""
+    resume: bool
+    """Whether pictures whose results are there are left out."""
     json_lines: bool
     """Documents instead of tables."""
     detail: str | None
@@ -44,110 +45,201 @@ class Job:
     recursive: bool
     """Whether sub-folders are taken too."""
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            click.UsageError: says what is missing.
+        """
+        if self.out is None and (self.resume or self.overwrite):
+            wish = "--resume" if self.resume else "--overwrite"
+            raise click.UsageError(f"{wish} is about results in a folder: name it with --out")
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """What is needed of the server."""
+        if self.out:
+            return (Output.MASK_PNG, Output.POLYGON, Output.OVERLAY)
+        return (Output.POLYGON, Output.MASK_RLE) if self.json_lines else (Output.SCORES_ONLY,)
+
 
 @dataclass(kw_only=True)
 class _Tally:
+    count: int
     done: int = 0
+    there_before: int = 0
     failed: int = 0
-    unreadable: int = 0
     assessable: int = 0
+    failure_code: int = EXIT_SOME_FAILED
 
     def exit_code(self) -> int:
         if self.failed:
-            alone = self.done + self.failed == 1
-            return EXIT_UNREADABLE if alone and self.unreadable else EXIT_SOME_FAILED
+            return self.failure_code if self.count == 1 else EXIT_SOME_FAILED
         return 0 if self.assessable else EXIT_NOT_ASSESSABLE
+
+    def __str__(self) -> str:
+        before = f" ({self.there_before} of them before)" if self.there_before else ""
+        left = self.count - self.done - self.failed
+        rest = f", {left} not examined" if left else ""
+        return f"{self.done} done{before}, {self.failed} failed{rest}"
 
 
 def run_job(job: Job, open_client: Callable[[], HuniqueClient]) -> int:
     """Do the job; returns the exit code.
 
     Raises:
-        HuniqueClientError: no server.
+        click.UsageError: an input or a class that is not there.
+        HuniqueClientError: no server, or it went away.
     """
-    sources = list(_expand(job))
+    names = list_pictures(job.inputs, job.out, recursive=job.recursive)
     folder = ResultFolder(job.out, overwrite=job.overwrite) if job.out else None
-    tally = _Tally()
-    with open_client() as client, _progress(len(sources)) as progress:
-        task = progress.add_task("pictures", total=len(sources), failed=0)
-        for outcome in client.segment_many(
-            (_open(source) for source in sources),
-            classes=job.classes,
-            outputs=_outputs(job),
-            detail=job.detail,
-        ):
-            _report(job, sources, outcome, folder, tally)
-            progress.update(task, advance=1, failed=tally.failed)
-    if len(sources) > 1:
-        print(f"{tally.done} done, {tally.failed} failed", file=sys.stderr)
+    tally = _Tally(count=len(names))
+    with open_client() as client:
+        model = client.describe_model()
+        _check_classes(job.classes, model)
+        try:
+            with shown_progress(len(names)) as advance:
+                run = _Run(job, folder, model.sha256, tally, advance)
+                for outcome in client.segment_many(
+                    run.sources(names),
+                    classes=job.classes,
+                    outputs=job.outputs,
+                    detail=job.detail,
+                ):
+                    run.report(outcome)
+        finally:
+            if len(names) > 1:
+                print(tally, file=sys.stderr)
     return tally.exit_code()
 
 
-def _expand(job: Job) -> Iterator[str]:
-    for name in job.inputs:
-        path = Path(name)
-        if name == STANDARD_INPUT or not path.is_dir():
-            yield name
-            continue
-        found = path.rglob("*") if job.recursive else path.iterdir()
-        pictures = sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not pictures:
-            raise InvalidRequestError(
-                f"{name}: expected a folder with pictures, found none"
-                + ("" if job.recursive else " (--recursive takes sub-folders too)")
-            )
-        yield from map(str, pictures)
+class _Run:
+    """One pass over the pictures.
 
+    Args:
+        job: what was asked for.
+        folder: where results go.
+        model_sha256: of the model that is served.
+        tally: what is counted.
+        advance: shows progress.
+    """
 
-def _open(source: str) -> Path | bytes:
-    return sys.stdin.buffer.read() if source == STANDARD_INPUT else Path(source)
+    def __init__(
+        self,
+        job: Job,
+        folder: ResultFolder | None,
+        model_sha256: str,
+        tally: _Tally,
+        advance: Advance,
+    ) -> None:
+        self._job = job
+        self._folder = folder
+        self._model_sha256 = model_sha256
+        self._tally = tally
+        self._advance = advance
+        self._stems: dict[str, str] = {}  # of pictures under way
 
+    def sources(self, names: Iterable[str]) -> Iterator[str | bytes]:
+        """Pictures to be examined; deals with those that need not or must not be."""
+        for name in names:
+            source = _read_standard_input() if name == STANDARD_INPUT else name
+            if self._folder is None or self._is_wanted(name, source, self._folder):
+                yield source
 
-def _outputs(job: Job) -> Iterable[Output]:
-    if job.out:
-        return (Output.MASK_PNG, Output.POLYGON, Output.OVERLAY)
-    return (Output.POLYGON, Output.MASK_RLE) if job.json_lines else (Output.SCORES_ONLY,)
-
-
-def _report(
-    job: Job, sources: list[str], outcome: Outcome, folder: ResultFolder | None, tally: _Tally
-) -> None:
-    name = "stdin" if isinstance(outcome.source, bytes) else str(outcome.source)
-    error = outcome.error
-    if outcome.result is not None:
+    def _is_wanted(self, name: str, source: str | bytes, folder: ResultFolder) -> bool:
+        stem = folder.reserve(_spoken(name))
+        earlier = folder.earlier(stem) if self._job.resume else None
+        if earlier and _result_of(earlier) == (_sha256(source), self._model_sha256):
+            self._tally.there_before += 1
+            self._count_done(_is_assessable(earlier))
+            return False
         try:
-            if folder is not None:
-                folder.write(name, outcome.result)
-        except (HuniqueClientError, OSError) as failure:
-            error = failure if isinstance(failure, HuniqueClientError) else _disk_error(failure)
-        else:
-            tally.done += 1
-            tally.assessable += outcome.result.assessable
-            if job.json_lines:
-                print(document(name, outcome.result), flush=True)
-            elif folder is None or len(sources) == 1:
-                print_result(Console(), name, outcome.result)
+            _refuse_other_result(stem, earlier, self._job)
+            folder.check_free(stem)
+        except ResultExistsError as error:
+            self._fail(name, error)
+            return False
+        self._stems[name] = stem
+        return True
+
+    def report(self, outcome: Outcome) -> None:
+        """Write and print what became of a picture, and count it."""
+        name = outcome.source if isinstance(outcome.source, str) else STANDARD_INPUT
+        stem = self._stems.pop(name, "")
+        if outcome.result is None:
+            self._fail(name, outcome.error or HuniqueClientError("no answer"))
             return
-    tally.failed += 1
-    tally.unreadable += isinstance(error, InvalidRequestError)
-    if job.json_lines:
-        print(error_document(name, str(error)), flush=True)
-    print(f"hunique-client: {name}: {error}", file=sys.stderr)
+        try:
+            if self._folder is not None:
+                self._folder.write(stem, _spoken(name), outcome.result)
+        except HuniqueClientError as error:
+            self._fail(name, error)
+            return
+        self._print(name, outcome.result)
+        self._count_done(outcome.result.assessable)
+
+    def _print(self, name: str, result: SegmentResult) -> None:
+        if self._job.json_lines:
+            print(document(_spoken(name), result), flush=True)
+        elif self._folder is None or self._tally.count == 1:
+            print_result(Console(), _spoken(name), result)
+
+    def _count_done(self, assessable: bool) -> None:
+        self._tally.done += 1
+        self._tally.assessable += assessable
+        self._advance(self._tally.failed)
+
+    def _fail(self, name: str, error: HuniqueClientError) -> None:
+        self._tally.failed += 1
+        self._tally.failure_code = error.exit_code
+        if self._job.json_lines:
+            print(error_document(_spoken(name), str(error)), flush=True)
+        print(f"hunique-client: {printable(f'{_spoken(name)}: {error}')}", file=sys.stderr)
+        self._advance(self._tally.failed)
 
 
-def _disk_error(error: OSError) -> HuniqueClientError:
-    return HuniqueClientError(f"the result could not be written: {error.strerror}")
+def _spoken(name: str) -> str:
+    return "stdin" if name == STANDARD_INPUT else name
 
 
-def _progress(count: int) -> Progress:
-    """A bar on standard error, for several pictures on a terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]} failed"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=count < 2 or not console.is_terminal,
-    )
+def _read_standard_input() -> bytes:
+    """In pieces, because a single read notices a signal only while it waits."""
+    stream = cast("io.BufferedReader", sys.stdin.buffer)
+    return b"".join(iter(lambda: stream.read1(65536), b""))
+
+
+def _check_classes(classes: Iterable[str], model: ModelDescription) -> None:
+    known = [str(one["name"]) for one in model.classes]
+    unknown = [name for name in classes if name not in known]
+    if unknown:
+        raise click.UsageError(f"expected classes of {', '.join(known)}; found {unknown[0]!r}")
+
+
+def _sha256(source: str | bytes) -> str:
+    """Of the picture; empty where it cannot be read, which is then found out by who sends it."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    try:
+        with Path(source).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return ""
+
+
+def _result_of(earlier: dict[str, Any]) -> tuple[str, str]:
+    """Digests of the picture and of the model of an earlier document."""
+    provenance = earlier.get("provenance") or {}
+    return str(provenance.get("input_sha256")), str(provenance.get("model", {}).get("sha256"))
+
+
+def _is_assessable(earlier: dict[str, Any]) -> bool:
+    findings = earlier.get("findings", ())
+    return any(one.get("status") in (Status.PRESENT, Status.ABSENT) for one in findings)
+
+
+def _refuse_other_result(stem: str, earlier: dict[str, Any] | None, job: Job) -> None:
+    if earlier is not None and not job.overwrite:
+        raise ResultExistsError(
+            f"{stem}.hunique.json is there and is of another picture or model: choose another "
+            "--out folder, or say --overwrite"
+        )

@@ -2,6 +2,8 @@
 
 import ctypes
 import dataclasses
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -96,3 +98,19 @@ def test_broken_graph_is_unavailable(tiny_bundle: Bundle, tmp_path: Path) -> Non
     broken = write_bundle(tmp_path / "broken", manifest, {"model.onnx": b"no graph"})
     with pytest.raises(EngineUnavailableError, match="tiny on cpu"):
         open_engine(broken)
+
+
+def test_nothing_is_reported_or_left_behind(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    """An engine that was opened and run leaves no file of its runtime's makers in the home."""
+    program = (
+        "import sys, pathlib\n"
+        "from hunique_models.bundle import Bundle\n"
+        "from hunique_models.engine import open_engine\n"
+        "engine = open_engine(Bundle.open(pathlib.Path(sys.argv[1])))\n"
+        "engine.warm_up()\n"
+    )
+    kept = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", program, str(tiny_bundle.path)]
+    subprocess.run(command, check=True, timeout=60, env={**kept, **home, "TMPDIR": str(tmp_path)})
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -2,8 +2,13 @@
 
 On the CPU every look is run on its own: a larger batch is no faster there (it often is
 slower), and so an answer cannot depend on its neighbours. On a GPU the batch is one run.
+
+Newer builds of ONNX Runtime report to their makers from the moment they are loaded, and
+keep an identifier of the machine in the user's cache. Nothing may leave this process but
+answers, so that is turned off, in the one way that works: before the import.
 """
 
+import os
 from typing import Any
 
 import numpy as np
@@ -13,6 +18,7 @@ from hunique_models.bundle import Bundle
 from hunique_models.engine.protocol import EngineInfo, EngineOutput
 from hunique_models.errors import EngineRunError, EngineUnavailableError
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 try:
     import onnxruntime as ort
 except ImportError as error:  # pragma: no cover - the extra is not installed

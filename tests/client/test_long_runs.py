@@ -1,0 +1,260 @@
+"""The command over many pictures: going on, being ended, saying how far it is."""
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from hunique_client import HuniqueClient
+from hunique_client.progress import ProgressLines
+from hunique_proto.v1 import hand_features_pb2 as pb
+
+Run = Callable[..., Any]
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def segment(run: Run, server: Any, tmp_path: Path) -> Run:
+    """Runs `hunique-client segment --out out` with the server for all tests."""
+    words = ("--server", server.address, "segment", "--out", tmp_path / "out")
+    return lambda *arguments: run(*words, *arguments)
+
+
+@pytest.fixture
+def three(picture_files: list[Path]) -> list[Path]:
+    """Three pictures."""
+    return picture_files[:3]
+
+
+def _documents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.json")}
+
+
+def test_results_are_kept(segment: Run, three: list[Path], tmp_path: Path) -> None:
+    """A second run over the same folder fails for each picture that is done, and says how on."""
+    assert segment(*three).returncode == 0
+    before = _documents(tmp_path / "out")
+    again = segment(*three)
+    assert again.returncode == 5
+    assert again.stderr.count("--resume") == 3
+    assert segment(three[0]).returncode == 5
+    assert _documents(tmp_path / "out") == before
+    assert segment(*three, "--overwrite").returncode == 0
+    assert _documents(tmp_path / "out") != before  # timings
+
+
+def test_resume(segment: Run, three: list[Path], tmp_path: Path) -> None:
+    """`--resume` leaves out what is done, counts it as done, and does the rest."""
+    assert segment(*three[:2]).returncode == 0
+    before = _documents(tmp_path / "out")
+    ended = segment(*three, "--resume")
+    assert ended.returncode == 0
+    assert ended.stderr.splitlines() == ["3 done (2 of them before), 0 failed"]
+    after = _documents(tmp_path / "out")
+    assert len(after) == 3
+    assert {name: after[name] for name in before} == before
+    ended = segment(*three, "--resume")
+    assert ended.returncode == 0
+    assert ended.stderr.splitlines() == ["3 done (3 of them before), 0 failed"]
+
+
+def test_resume_with_pictures_of_one_name(
+    segment: Run, picture: bytes, pictures: list[bytes], tmp_path: Path
+) -> None:
+    """Pictures of one name in several folders meet their own results again."""
+    for folder, data in zip("abc", [picture, *pictures[:2]], strict=True):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        (tmp_path / "in" / folder / "hand.png").write_bytes(data)
+    assert segment("-r", tmp_path / "in").returncode == 0
+    before = _documents(tmp_path / "out")
+    assert len(before) == 3
+    ended = segment("-r", tmp_path / "in", "--resume")
+    assert ended.stderr.splitlines() == ["3 done (3 of them before), 0 failed"]
+    assert _documents(tmp_path / "out") == before
+
+
+def test_resume_does_not_take_another_result(
+    segment: Run, three: list[Path], tmp_path: Path
+) -> None:
+    """A picture that changed, another model and a damaged document are said, not passed over."""
+    assert segment(*three).returncode == 0
+    documents = [tmp_path / "out" / f"{path.name}.hunique.json" for path in three]
+    three[0].write_bytes(three[1].read_bytes())
+    values = json.loads(documents[1].read_text())
+    values["provenance"]["model"]["sha256"] = "0" * 64
+    documents[1].write_text(json.dumps(values))
+    documents[2].write_text("{")
+    ended = segment(*three, "--resume")
+    assert ended.returncode == 5
+    assert ended.stderr.splitlines()[-1] == "0 done, 3 failed"
+    assert ended.stderr.count("another picture or model") == 3
+    assert documents[2].read_text() == "{"
+    replaced = segment(*three, "--resume", "--overwrite")
+    assert replaced.stderr.splitlines() == ["3 done, 0 failed"]
+
+
+def test_resume_of_what_could_not_be_assessed(
+    segment: Run, tiny_picture: bytes, tmp_path: Path
+) -> None:
+    """The exit code of a run that had nothing to do is that of the runs before it."""
+    path = tmp_path / "tiny.png"
+    path.write_bytes(tiny_picture)
+    assert segment(path).returncode == 3
+    assert segment(path, "--resume").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_private_server_goes_with_the_command(
+    command: str,
+    started: Start,
+    children_of: Callable[[int], list[int]],
+    ends: Callable[[int], bool],
+    short_folder: Path,
+    number: int,
+    exit_code: int,
+) -> None:
+    """Ctrl-C, SIGTERM and SIGKILL end the command at once, and its private server with it."""
+    client = started(command, "segment", "-")
+    assert client.stdin is not None
+    assert client.stderr is not None
+    # more than a pipe holds: once it is written the client reads it, and its server is up
+    client.stdin.write(bytes(1_000_000))
+    client.stdin.flush()
+    (server_pid,) = children_of(client.pid)
+    os.killpg(client.pid, number)
+    assert client.wait(120) == exit_code
+    assert ends(server_pid)
+    assert b"Traceback" not in client.stderr.read()
+    if number != signal.SIGKILL:
+        assert list(short_folder.iterdir()) == []
+
+
+def test_ctrl_c_says_how_far_it_came(
+    command: str, started: Start, scripted: tuple[Any, str], three: list[Path]
+) -> None:
+    """Ctrl-C while pictures are under way ends with 130 and tells what was done."""
+    script, address = scripted
+    under_way, released = threading.Event(), threading.Event()
+
+    def wait(requests: Any, _context: Any) -> Iterator[pb.SegmentStreamResponse]:
+        yield pb.SegmentStreamResponse(
+            request_id=next(requests).request_id, error=pb.PictureError(code=3, message="bad")
+        )
+        under_way.set()
+        released.wait(60)
+
+    script.streams = [wait]
+    client = started(command, "--server", address, "segment", *map(str, three))
+    assert under_way.wait(60)
+    assert client.stderr is not None
+    first = client.stderr.readline()
+    os.killpg(client.pid, signal.SIGINT)
+    _, err = client.communicate(timeout=60)
+    released.set()
+    assert client.returncode == 130
+    assert b"bad" in first
+    assert err.decode().split("\n")[0] == "0 done, 1 failed, 2 not examined"
+
+
+def test_server_that_fails(run: Run, scripted: tuple[Any, str], three: list[Path]) -> None:
+    """A fault of the server ends a run with 69, its words, and what was done until then."""
+    script, address = scripted
+
+    def fail(_requests: Any, context: Any) -> Iterator[pb.SegmentStreamResponse]:
+        context.abort(grpc.StatusCode.INTERNAL, "out of order")
+        yield from ()
+
+    script.streams = [fail]
+    ended = run("--server", address, "segment", *three)
+    assert ended.returncode == 69
+    assert ended.stderr.splitlines() == [
+        "0 done, 0 failed, 3 not examined", "hunique-client: out of order",
+    ]  # fmt: skip
+
+
+def test_reader_that_has_seen_enough(
+    command: str, started: Start, server: Any, three: list[Path]
+) -> None:
+    """`| head` ends the command quietly."""
+    words = ["--server", server.address, "segment", "--json", *map(str, three)]
+    client = started(command, *words)
+    assert client.stdout is not None
+    client.stdout.close()
+    client.stdout = None
+    _, err = client.communicate(timeout=120)
+    assert client.returncode == 1
+    assert b"Traceback" not in err
+    assert b"Exception" not in err
+
+
+def test_bar_on_a_terminal(
+    command: str, started: Start, server: Any, three: list[Path], tmp_path: Path
+) -> None:
+    """On a terminal a bar shows how far it is; results still go where standard output goes."""
+    terminal, its_end = pty.openpty()
+    words = ["--server", server.address, "segment", "--json", *map(str, three)]
+    missing = str(tmp_path / "missing.png")
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    client = started(command, *words, missing, stderr=its_end, env=environment)
+    os.close(its_end)
+    shown = b""
+    try:
+        while part := os.read(terminal, 65536):
+            shown += part
+    except OSError:  # Linux: the other end is closed
+        pass
+    os.close(terminal)
+    out, _ = client.communicate(timeout=120)
+    assert client.returncode == 5
+    assert len(out.decode().splitlines()) == 4
+    assert all("picture" in json.loads(line) for line in out.decode().splitlines())
+    assert b"4/4" in shown
+    assert b"1 failed" in shown
+    assert b"missing.png" in shown
+
+
+def test_lines_elsewhere() -> None:
+    """Where no terminal is, a line now and then says how far it is and how long it will take."""
+    now_s = [0.0]
+    written = io.StringIO()
+    lines = ProgressLines(1000, written, lambda: now_s[0])
+    for _ in range(1000):
+        now_s[0] += 0.5
+        lines.advance(2)
+    found = written.getvalue().splitlines()
+    assert found[0] == "60 of 1000 pictures, 2 failed, about 8 min left"
+    assert len(found) == 16
+    assert found[-1] == "960 of 1000 pictures, 2 failed, about 1 min left"
+
+
+def test_few_pictures_are_in_memory(scripted: tuple[Any, str], tmp_path: Path) -> None:
+    """Of 400 pictures of 100 kB never more than a few megabytes are held."""
+    script, address = scripted
+
+    def refuse(requests: Any, _context: Any) -> Iterator[pb.SegmentStreamResponse]:
+        for request in requests:
+            error = pb.PictureError(code=3, message="bad")
+            yield pb.SegmentStreamResponse(request_id=request.request_id, error=error)
+
+    script.streams = [refuse]
+    path = tmp_path / "hand.jpg"
+    path.write_bytes(bytes(100_000))
+    with HuniqueClient(address) as client:
+        tracemalloc.start()
+        count = sum(1 for _ in client.segment_many(path for _ in range(400)))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert count == 400
+    assert peak_bytes < 10_000_000
