@@ -1,5 +1,6 @@
 """Figures: label-free, at every threshold at once, and the operating point chosen from them."""
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from hunique_training.evaluation.operating_point import (
     choose_operating_point,
     fit_calibration,
 )
+from hunique_training.evaluation.protocol import Protocol
 from hunique_training.evaluation.table import as_json, as_text, score_classes
 from hunique_training.evaluation.truth import TruthPicture, read_truth
 
@@ -156,3 +158,65 @@ def test_undefined_figures_are_null() -> None:
     """No picture with the class: no sensitivity, and JSON that any reader takes."""
     (scores,) = score_classes([_evidence(0.1, False)], _manifest(0.5))
     assert '"sensitivity": null' in as_json([scores])
+
+
+def test_figures_of_undefined_value_are_a_dash() -> None:
+    """The table shows what cannot be said as "-", without an interval."""
+    text = as_text(score_classes([_evidence(0.1, False)], _manifest(0.5)))
+    row = next(line for line in text.splitlines() if line.startswith("ring"))
+    assert row.split()[1:6] == ["-"] * 5
+    assert "nan" not in text
+
+
+def _two_classes(labels: tuple[bool | None, ...], folder: Path) -> PictureEvidence:
+    """Class 0 is the left half; class 1 is stronger than it on the upper half."""
+    mask = np.zeros((4, 4), np.uint8)
+    mask[:, :2] = 255
+    path = folder / "left.png"
+    cv2.imwrite(str(path), mask)
+    picture = LabelledPicture(path=Path("a.jpg"), labels=labels, group="g")
+    truth = TruthPicture(picture=picture, masks=(path, None))
+    probability = np.zeros((2, 4, 4), np.uint8)
+    probability[0, :, :2], probability[1, :2] = 200, 220
+    return gather_evidence(truth, probability, np.array([0.9, 0.9], np.float32))
+
+
+def test_a_forbidden_class_cedes_its_pixels(tmp_path: Path) -> None:
+    """Label-filtered, what an absent class took goes to the class that is there."""
+    evidence = _two_classes((True, False), tmp_path)
+    free, filtered = (evidence.counts(0, protocol) for protocol in Protocol)
+    assert (free[0, 200], filtered[0, 200]) == (4, 8)
+    assert evidence.counts(0, Protocol.LABEL_FREE)[0].sum() == 8
+
+
+def test_an_unknown_class_is_not_forbidden(tmp_path: Path) -> None:
+    """Unknown is not absent: such a class keeps its pixels under both protocols."""
+    evidence = _two_classes((True, None), tmp_path)
+    free, filtered = (evidence.counts(0, protocol) for protocol in Protocol)
+    np.testing.assert_array_equal(free, filtered)
+
+
+def test_label_filtered_figures_forgive_false_alarms() -> None:
+    """A false alarm and a picture wrongly called absent cost label-free IoU alone."""
+    evidence = [_evidence(0.9, True), _evidence(0.1, True), _evidence(0.8, False)]
+    (scores,) = score_classes(evidence, _manifest(60 / 255))
+    free, filtered = (scores.pixels[protocol]["iou"].value for protocol in Protocol)
+    assert free == pytest.approx(100 / (100 + 100 + 100 + 100))
+    assert filtered == pytest.approx(200 / (200 + 200))
+    assert filtered > free
+
+
+def test_pictures_without_a_group_are_their_own(tmp_path: Path) -> None:
+    """Two pictures of unknown group are two groups, not one."""
+    truth = _truth(tmp_path, True, np.zeros((4, 4), np.uint8))
+    evidence = gather_evidence(truth, np.zeros((2, 4, 4), np.uint8), np.zeros(2, np.float32))
+    assert evidence.group == "a.jpg"
+
+
+def test_pictures_without_a_mask_are_no_masks() -> None:
+    """Present but not outlined: a positive of presence, no mask, and no source of IoU."""
+    evidence = dataclasses.replace(_evidence(0.9, True), scored=np.array([False]))
+    (scores,) = score_classes([evidence], _manifest(0.5))
+    assert (scores.present, scores.masks, scores.iou_by_source) == (1, 0, {})
+    (absent,) = score_classes([_evidence(0.1, False)], _manifest(0.5))
+    assert (absent.masks, absent.iou_by_source) == (0, {})

@@ -1,12 +1,17 @@
 """Each loss equals its formula, written as scalar loops, and what CoSA's release computes."""
 
+import itertools
 import math
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from hunique_training.losses.cam_to_segmentation import IGNORE, cam_to_segmentation_loss
+from hunique_training.losses.cam_to_segmentation import (
+    IGNORE,
+    cam_to_segmentation_loss,
+    pixel_mean_loss,
+)
 from hunique_training.losses.classification import classification_loss
 from hunique_training.losses.segmentation_to_cam import segmentation_to_cam_loss
 
@@ -68,6 +73,40 @@ def test_cam_to_segmentation_equals_the_release(vectors: Vectors, name: str) -> 
     torch.testing.assert_close(lighter, z[f"loss_{name}_a0.3"].float(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", LABELS)
+def test_weighted_cam_to_segmentation_equals_the_release(vectors: Vectors, name: str) -> None:
+    """With a weight for each pixel over the plain counts, loss and gradient."""
+    z = vectors("seg_loss")
+    target = z[f"label_{name}"].long()
+    loss = lambda x: cam_to_segmentation_loss(x, target, weights=z["weights"])
+    expected = z[f"weightloss_{name}"].float()
+    torch.testing.assert_close(loss(z["seg_pred"]), expected, rtol=1e-4, atol=1e-6)
+    found = _gradient(loss, z["seg_pred"])
+    torch.testing.assert_close(found, z[f"weightgrad_{name}"], rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_mean_over_pixels_equals_the_release(vectors: Vectors, name: str) -> None:
+    """The paper's mean with equal weights is the release's second version."""
+    z = vectors("seg_loss")
+    found = pixel_mean_loss(z["seg_pred"], z[f"label_{name}"].long())
+    torch.testing.assert_close(found, z[f"lossv2_{name}"].float(), rtol=1e-4, atol=1e-6)
+
+
+def test_weighted_mean_over_pixels_by_scalar_loops() -> None:
+    """Each pixel's cross-entropy times its weight, over the number of pixels not ignored."""
+    logits, weights = _random(2, 3, 2, 3), _random(2, 2, 3, seed=1).abs()
+    target = torch.tensor([[[0, 1, 2], [IGNORE, 2, 1]], [[0, 0, IGNORE], [1, 1, 2]]])
+    terms = []
+    for b, y, x in itertools.product(range(2), range(2), range(3)):
+        label = int(target[b, y, x])
+        if label != IGNORE:
+            place = logits[b, :, y, x]
+            terms.append(float(weights[b, y, x] * (place.logsumexp(0) - place[label])))
+    found = pixel_mean_loss(logits, target, weights)
+    assert float(found) == pytest.approx(sum(terms) / len(terms), rel=1e-6)
+
+
 def test_cam_to_segmentation_by_class_weighs_classes_alike() -> None:
     """A class of one pixel counts as much as one of many, loop by loop."""
     logits = _random(1, 3, 2, 4)
@@ -92,6 +131,10 @@ def test_everything_ignored_gives_no_gradient() -> None:
         loss = lambda x, b=by_class: cam_to_segmentation_loss(x, target, by_class=b)
         assert float(loss(_random(2, 4, 5, 5))) == 0.0
         assert not _gradient(loss, _random(2, 4, 5, 5)).any()
+    weights = torch.zeros(2, 5, 5, dtype=torch.float64)
+    mean = lambda x: pixel_mean_loss(x, target, weights)
+    assert float(mean(_random(2, 4, 5, 5))) == 0.0
+    assert not _gradient(mean, _random(2, 4, 5, 5)).any()
 
 
 @pytest.mark.parametrize(("rectify", "suffix"), [(True, "v1"), (False, "v1_norelu")])
@@ -129,10 +172,12 @@ def test_gradients_agree_with_finite_differences() -> None:
     labels = torch.tensor([[1.0, 0], [0, 1]], dtype=torch.float64)
     known = torch.tensor([[True, True], [False, True]])
     pseudo = torch.tensor([[[0, 1], [2, IGNORE]], [[1, 1], [0, 2]]])
-    target = _random(2, 3, 4, 4, seed=2).softmax(1)
+    target, weights = _random(2, 3, 4, 4, seed=2).softmax(1), _random(2, 2, 2, seed=3).abs()
     losses: list[tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = [
         (lambda x: classification_loss(x, labels, known), _random(2, 2)),
         (lambda x: cam_to_segmentation_loss(x, pseudo, by_class=True), _random(2, 3, 2, 2)),
+        (lambda x: cam_to_segmentation_loss(x, pseudo, weights=weights), _random(2, 3, 2, 2)),
+        (lambda x: pixel_mean_loss(x, pseudo, weights), _random(2, 3, 2, 2)),
         (lambda x: segmentation_to_cam_loss(x, target, rectify=False), _random(2, 2, 4, 4)),
     ]
     for loss, at in losses:

@@ -8,7 +8,12 @@ import torch
 from hunique_training.losses.cam_to_segmentation import IGNORE
 from hunique_training.network.cosa import CosaOutput
 from hunique_training.pseudo_labels.cam_labels import CamThresholds, cam_pseudo_labels
-from hunique_training.pseudo_labels.multi_scale import multi_scale_maps, stretch
+from hunique_training.pseudo_labels.multi_scale import (
+    maps_of_scales,
+    multi_scale_maps,
+    stretch,
+    sum_of_scales,
+)
 from hunique_training.pseudo_labels.refinement import colour_affinity, pixel_adaptive_refinement
 from hunique_training.pseudo_labels.segmentation_labels import (
     forbid_absent,
@@ -119,6 +124,21 @@ def test_maps_over_scales_equal_the_release(vectors: Vectors, name: str) -> None
     if "cam_aux_all_scales_NOT_OFFICIAL" in z:
         expected = z["cam_aux_all_scales_NOT_OFFICIAL"]
         torch.testing.assert_close(maps.auxiliary_cam, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_auxiliary_map_of_the_last_scale_equals_the_release(vectors: Vectors) -> None:
+    """As released, the auxiliary CAM forgets all scales but the last."""
+    for name in ("multi_scale_camseg", "multi_scale_camseg_eval"):
+        z = vectors(name)
+        scales = [round(float(scale), 2) for scale in z["scales"]]
+        side = z["imgs"].shape[-1]
+        each = maps_of_scales(
+            _recorded_network(z, scales, side), z["imgs"], scales=scales, size=(side, side),
+            multiple_px=1,
+        )  # fmt: skip
+        found = sum_of_scales(each, auxiliary_of_last_scale=True)
+        torch.testing.assert_close(found.auxiliary_cam, z["cam_aux"], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.cam, z["cam"], rtol=1e-4, atol=1e-5)
 
 
 def test_stretching_an_empty_map_gives_zeros() -> None:

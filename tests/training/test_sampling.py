@@ -37,6 +37,20 @@ def test_a_large_source_does_not_rule() -> None:
     assert drawn[False] / drawn.total() == pytest.approx(0.25, abs=0.04)
 
 
+def test_absence_comes_from_the_sources_of_presence() -> None:
+    """Pictures without a class look like those with it: the source tells nothing."""
+    pictures = [_picture(n, "both", n < 20) for n in range(200)]
+    pictures += [_picture(n, "never", False) for n in range(1000)]
+    sampler = BalancedSampler(pictures, batch_size=10, seed=0)
+    drawn = {index for step in range(50) for index in sampler.indices(step)}
+    assert {pictures[index].source for index in drawn} == {"both"}
+    alone = [_picture(n, "always", True) for n in range(20)] + pictures[200:]
+    sampler = BalancedSampler(alone, batch_size=10, seed=0)
+    assert {alone[i].source for step in range(5) for i in sampler.indices(step)} == {
+        "always", "never",
+    }  # fmt: skip
+
+
 def test_unknown_labels_fill_no_slot() -> None:
     """A picture of which nothing is known is never drawn while others teach something."""
     pictures = [_picture(0, "a", None), _picture(1, "a", True), _picture(2, "a", False)]

@@ -18,16 +18,20 @@ from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.views import ViewConfig
 from hunique_training.fitting import FitRequest, fit
+from hunique_training.network.cosa import NetworkConfig
 from hunique_training.schedule import learning_rate_factor
+from hunique_training.step import Losses
 from hunique_training.trainer import Trainer
 
 Vectors = Callable[[str], dict[str, torch.Tensor]]
 
 
-def _config(steps: int = 6) -> TrainConfig:
-    return TrainConfig(
-        pretrained=None, views=ViewConfig(size_px=64), total_steps=steps, loss_warm_up_steps=2,
-        rate_warm_up_steps=2, batch_size=2, cache_side_px=96,
+def _config(steps: int = 6, preset: str = "hunique") -> TrainConfig:
+    """A preset with the small network and small crops."""
+    return dataclasses.replace(
+        PRESETS[preset](), network=NetworkConfig(), pretrained="package", views=ViewConfig(size_px=64),
+        total_steps=steps, loss_warm_up_steps=2, rate_warm_up_steps=2, batch_size=2,
+        cache_side_px=96, guidance_start_step=2, lost_feature_score=0.0,
     )  # fmt: skip
 
 
@@ -38,29 +42,78 @@ def _batches(config: TrainConfig, folder: Path) -> BatchMaker:
     return BatchMaker(pictures, PictureCache(96), sampler, config.views, config.seed)
 
 
-def _train(run: Path, folder: Path, stop_after: int | None = None) -> list[float]:
+def _train(config: TrainConfig, run: Path, folder: Path, stop_after: int = 0) -> list[Losses]:
     """Losses of the steps that were run, from wherever the run stands."""
-    config = _config()
     trainer = Trainer(config, run)
     trainer.resume()
     end = stop_after or config.total_steps
     batches = _batches(config, folder).batches(trainer.steps_done, end)
-    losses = [float(trainer.train_step(batch).total.detach()) for batch in batches]
+    losses = [Losses(*(x.detach() for x in trainer.train_step(batch))) for batch in batches]
     trainer.save()
     return losses
 
 
-def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, labelled_folder: Path) -> None:
-    """Stopped after warm-up and resumed, losses and weights equal those of a run in one go."""
-    whole = _train(tmp_path / "whole", labelled_folder)
-    parts = _train(tmp_path / "parts", labelled_folder, stop_after=3)
-    parts += _train(tmp_path / "parts", labelled_folder)
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_stopped_run_goes_on_bit_for_bit(
+    tmp_path: Path, labelled_folder: Path, preset: str
+) -> None:
+    """Stopped after warm-up and resumed, losses and all state equal those of a run in one go."""
+    config = _config(preset=preset)
+    whole = _train(config, tmp_path / "whole", labelled_folder)
+    parts = _train(config, tmp_path / "parts", labelled_folder, stop_after=3)
+    parts += _train(config, tmp_path / "parts", labelled_folder)
     assert parts == whole
     first, second = (
         torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts")
     )
-    for key, value in first["assignment"].items():
-        assert torch.equal(value, second["assignment"][key]), key
+    for part in ("online", "assignment", "assigner"):
+        assert first[part].keys() == second[part].keys()
+        for key, value in first[part].items():
+            assert torch.equal(value, second[part][key]), key
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_twenty_steps_repeat_themselves(tmp_path: Path, labelled_folder: Path, preset: str) -> None:
+    """The same seed gives the same losses to the last bit, all of them finite."""
+    config = _config(20, preset)
+    first, second = (_train(config, tmp_path / name, labelled_folder) for name in ("a", "b"))
+    assert first == second
+    assert len(first) == 20
+    assert torch.tensor(first).isfinite().all()
+
+
+def test_the_paper_uses_all_of_its_parts(tmp_path: Path, labelled_folder: Path) -> None:
+    """After warm-up contrast is felt, thresholds move, and weights differ from 1."""
+    steps = _train(_config(4, "paper"), tmp_path, labelled_folder)
+    assert [bool(losses.contrastive_separation > 0) for losses in steps] == [False] * 2 + [True] * 2
+    assert [float(losses.regulariser) for losses in steps] == [0.0] * 4
+    assert float(steps[1].threshold) == 0.5
+    assert float(steps[3].threshold) != 0.5
+    assert 0 < float(steps[3].foreground_weight) != 1
+
+
+def test_release_heads_are_the_assignment_networks_own(tmp_path: Path) -> None:
+    """The encoder is a copy; heads and decoder start from other numbers; m holds from step 0."""
+    trainer = Trainer(_config(preset="release"), tmp_path)
+    online, assignment = trainer.online.state_dict(), trainer.assignment.state_dict()
+    apart = {name for name in online if not torch.equal(online[name], assignment[name])}
+    assert "classifier.weight" in apart
+    assert "auxiliary_classifier.weight" in apart
+    assert [name for name in apart if name.startswith("decoder.")]
+    assert not [name for name in apart if name.startswith("encoder.")]
+
+
+def test_an_older_configuration_reads_as_what_it_was(tmp_path: Path, labelled_folder: Path) -> None:
+    """A run that began before a switch existed goes on with the switch's default."""
+    config = _config()
+    _train(config, tmp_path, labelled_folder, stop_after=1)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    values = json.loads(state["config"])
+    for name in ("threshold", "weighting", "contrast", "energy", "assignment_own_heads"):
+        del values[name]
+    del values["weights"]["regulariser"], state["assigner"]
+    torch.save(state | {"config": json.dumps(values)}, tmp_path / "last.pt")
+    assert Trainer(config, tmp_path).resume()
 
 
 def test_pseudo_labels_begin_after_warm_up(tmp_path: Path, labelled_folder: Path) -> None:
@@ -93,7 +146,7 @@ def test_frozen_stages_keep_their_weights(tmp_path: Path, labelled_folder: Path)
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path, labelled_folder: Path) -> None:
     """Resuming with other options is an error, not a mixture."""
-    _train(tmp_path, labelled_folder, stop_after=1)
+    _train(_config(), tmp_path, labelled_folder, stop_after=1)
     with pytest.raises(CheckpointError, match="another configuration"):
         Trainer(dataclasses.replace(_config(), seed=5), tmp_path).resume()
 

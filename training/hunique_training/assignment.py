@@ -1,7 +1,8 @@
 """The assignment network: the online network's slow copy, which assigns pseudo-labels.
 
 theta_AN <- m theta_AN + (1 - m) theta_ON after every optimiser step, over parameters
-(COSA section 1). It starts as a copy of the online network.
+(COSA section 1). It starts as a copy of the online network; the release's has heads and
+decoder of its own.
 """
 
 import copy
@@ -10,6 +11,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from hunique_training.network.cosa import CosaNetwork
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -17,6 +20,14 @@ def assignment_copy(online: Network) -> Network:
     """A copy of the online network that takes no gradient."""
     assignment = copy.deepcopy(online)
     return assignment.requires_grad_(False)
+
+
+@torch.no_grad()
+def take_heads(assignment: CosaNetwork, other: CosaNetwork) -> None:
+    """Give the assignment network the heads and the decoder of another network of its kind."""
+    pairs = zip(assignment.head_parameters(), other.head_parameters(), strict=True)
+    for mine, theirs in pairs:
+        mine.copy_(theirs)
 
 
 @torch.no_grad()

@@ -13,17 +13,19 @@ except ImportError:
     print("hunique-train needs torch: pip install 'hunique[train]'", file=sys.stderr)
     sys.exit(1)
 
-from hunique_models.geometry import Detail
-from hunique_training.checkpoint import CheckpointError, load_model
+from hunique_training.checkpoint import CheckpointError
 from hunique_training.config import PRESETS, TrainConfig
 from hunique_training.data.labels import DataError
-from hunique_training.evaluation.run import evidence_of_split
-from hunique_training.evaluation.table import as_json, as_text, score_classes
-from hunique_training.evaluation.torch_engine import TorchEngine
+from hunique_training.evaluate_command import LABELS, MODEL, evaluate_command
 from hunique_training.fitting import FitRequest, calibrate, fit
-from hunique_training.manifest import manifest_of
+from hunique_training.inspect_command import inspect_command
 from hunique_training.network.encoder import CheckpointFormatError
 from hunique_training.network.registry import ENCODERS, decoder_for
+from hunique_training.source_options import (
+    SOURCES_HELP,
+    take_source_options,
+    takes_source_options,
+)
 
 
 @click.group(context_settings={"auto_envvar_prefix": "HUNIQUE_TRAIN", "show_default": True})
@@ -70,8 +72,8 @@ def _resolve(
     required=True,
     show_envvar=True,
     metavar="SOURCE",
-    help="A label file, a folder with a labels.csv, or drawn:N for N drawn hands. Repeat it to "
-    "mix sources. The split column says what is trained on (train) and chosen on (val).",
+    help=f"{SOURCES_HELP} drawn:N draws N hands. Repeat it to mix sources; look at them with "
+    "inspect first.",
 )
 @click.option(
     "--out",
@@ -85,7 +87,8 @@ def _resolve(
     type=click.Choice(sorted(PRESETS)),
     default="hunique",
     show_envvar=True,
-    help="hunique: small network, for one evening on two cores. release: CoSA as published.",
+    help="hunique: small network, for one evening on two cores. release, paper: CoSA as its code and "
+    "as its paper have it, for a GPU.",
 )
 @click.option(
     "--steps",
@@ -106,6 +109,7 @@ def _resolve(
 @click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
               help="Side of the square input the model is served with; divides by 32.")  # fmt: skip
 @click.option("--device", default="cpu", show_envvar=True, help="torch device: cpu, cuda, cuda:1.")
+@takes_source_options
 def fit_command(
     data: tuple[str, ...],
     out: Path,
@@ -122,56 +126,28 @@ def fit_command(
     CAM | segmentation), last.pt to resume from and model.pt to export.
     """
     try:
+        reading, split = take_source_options(overrides)
         request = FitRequest(
             config=_resolve(preset, steps, encoder, overrides),
             data=data,
             run_folder=out,
             input_size_px=input_size_px,
             device=device,
+            reading=reading,
+            split=split,
         )
         click.echo(fit(request))
     except (DataError, CheckpointError, CheckpointFormatError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 
-_MODEL = click.argument(
-    "model", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="MODEL.PT"
-)
-_LABELS = click.option(
-    "--data",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    show_envvar=True,
-    help="Label file with truth masks beside it (see docs/training.md).",
-)
-
-
-@main.command("evaluate")
-@_MODEL
-@_LABELS
-@click.option("--split", default="val", show_envvar=True, help="Rows of the label file to use.")
-@click.option(
-    "--detail", type=click.Choice([d.value for d in Detail]), default="standard", show_envvar=True,
-    help="How closely to look; thresholds were chosen at standard.",
-)  # fmt: skip
-@click.option("--json", "json_wanted", is_flag=True, help="Print JSON instead of a table.")
-def evaluate_command(model: Path, data: Path, split: str, detail: str, json_wanted: bool) -> None:
-    """Score a trained model on pictures with truth masks, label-free, as it would be served."""
-    try:
-        checkpoint = load_model(model)
-        manifest = manifest_of(checkpoint)
-        evidence = evidence_of_split(
-            manifest, TorchEngine(checkpoint.network), data, split=split, detail=Detail(detail)
-        )
-    except (DataError, CheckpointError) as error:
-        raise click.ClickException(str(error)) from error
-    scores = score_classes(evidence, manifest)
-    click.echo(as_json(scores) if json_wanted else as_text(scores))
+main.add_command(inspect_command)
+main.add_command(evaluate_command)
 
 
 @main.command("calibrate")
-@_MODEL
-@_LABELS
+@MODEL
+@LABELS
 def calibrate_command(model: Path, data: Path) -> None:
     """Choose thresholds and calibration again on the val split, and write them into the model."""
     try:

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from hunique_training.data.views import ViewConfig
+from hunique_training.losses.contrastive_separation import ContrastConfig
+from hunique_training.losses.dense_energy import EnergyConfig
 from hunique_training.network.cosa import NetworkConfig
 from hunique_training.pseudo_labels.cam_labels import CamThresholds
+from hunique_training.pseudo_labels.dynamic_threshold import DynamicThresholdConfig
+from hunique_training.pseudo_labels.perplexity import PerplexityConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,10 @@ class LossWeights:
     """Cross-entropy of the segmentation against CAM pseudo-labels."""
     segmentation_to_cam: float = 0.05
     """Cross-entropy of the CAM against segmentation pseudo-labels."""
+    contrastive_separation: float = 0.0
+    """Contrast of CAM vectors; 0.1 in the paper, absent from the release."""
+    regulariser: float = 0.0
+    """Dense energy of the segmentation; 0.05 in the release, absent from the paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +43,7 @@ class TrainConfig:
     """Encoder weights: "package", a checkpoint file, or None for random numbers."""
     views: ViewConfig = field(default_factory=ViewConfig)
     """Crops and augmentation."""
-    total_steps: int = 1100
+    total_steps: int = 1200
     """Optimiser steps of the whole run."""
     loss_warm_up_steps: int = 300
     """Steps of classification alone, before pseudo-labels are used."""
@@ -54,32 +62,72 @@ class TrainConfig:
     """AdamW's weight decay."""
     assignment_momentum: float = 0.995
     """m of the assignment network; its memory is about 1 / (1 - m) steps."""
+    assignment_catches_up: bool = True
+    """Whether m starts small and rises to its value. The release keeps it from step 0."""
+    assignment_own_heads: bool = False
+    """Whether the assignment network's heads and decoder start from random numbers of their
+    own, as in the release (COSA section 1), rather than as copies."""
     assignment_scales: tuple[float, ...] = (1.0,)
     """Scales at which the assignment network looks, each also mirrored."""
-    thresholds: CamThresholds = field(default_factory=lambda: CamThresholds(high=0.55, low=0.25))
+    auxiliary_cam_of_last_scale: bool = False
+    """Whether the auxiliary CAM is that of the last scale alone, as in the release by mistake
+    (COSA section 2)."""
+    threshold: str = "fixed"
+    """`fixed`: the two below, with pixels between them ignored. `dynamic`: one that follows
+    where recent CAMs part in two, with no pixel ignored, as in the paper."""
+    thresholds: CamThresholds = field(default_factory=lambda: CamThresholds(high=0.6, low=0.25))
     """For pseudo-labels from the CAM."""
     auxiliary_thresholds: CamThresholds = field(
         default_factory=lambda: CamThresholds(high=0.55, low=0.25)
     )
     """For pseudo-labels from the auxiliary CAM."""
+    dynamic_threshold: DynamicThresholdConfig = field(default_factory=DynamicThresholdConfig)
+    """How the dynamic threshold follows."""
+    weighting: str = "none"
+    """`none`: pixels of CAM pseudo-labels weigh alike. `reliability`: the less, the nearer
+    their CAM is to the threshold (RAW, as in the paper)."""
+    perplexity: PerplexityConfig = field(default_factory=PerplexityConfig)
+    """How unsure a pixel near the threshold is: for weights and for contrast."""
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
+    """Which places contrastive separation compares, and how."""
+    energy: EnergyConfig = field(default_factory=EnergyConfig)
+    """Grid and widths of the regulariser."""
     auxiliary_share: float = 0.0
     """Weight of pseudo-labels from the auxiliary CAM alone beside the main ones."""
-    mixed_cam_shares: tuple[float, ...] = (0.3, 1.0, 0.8, 1.0)
+    mixed_cam_shares: tuple[float, ...] = (0.3, 0.9, 0.5, 0.8)
     """Share of the auxiliary CAM in the CAM that makes the main pseudo-labels, by class
     (Mixed CAM). Small things want the auxiliary one, which sees less around them; large
     ones the main one. Empty: the main CAM alone."""
+    lost_feature_score: float = 0.3
+    """A crop of a picture that shows a class, of which the assignment network's score is below
+    this, has lost the feature: no pseudo-label and no guidance of that class. 0: never."""
+    guidance_start_step: int = 600
+    """First step in which segmentation guides the CAMs. Before, the assignment network's
+    segmentation is still that of a random decoder."""
+    guide_silent_classes: bool = False
+    """Whether a segmentation that sees nothing of a class that is there guides its CAM all
+    the same, towards nothing."""
+    guide_cam: bool = True
+    """Whether segmentation pseudo-labels guide the CAM."""
     guide_auxiliary_cam: bool = True
     """Whether segmentation pseudo-labels guide the auxiliary CAM too."""
     label_stride_px: int = 4
     """Pseudo-labels have a value for every so many pixels of the crop."""
     label_downscale: int = 1
     """CAM pseudo-labels are decided on a grid so many times coarser still."""
-    refine: bool = True
-    """Whether pixel-adaptive refinement moves the borders of CAM pseudo-labels."""
+    refine_dilations: tuple[int, ...] = (1, 2)
+    """Reach of the pixel-adaptive refinement that moves the borders of CAM pseudo-labels, in
+    cells of their grid; empty: none. A reach beyond a feature's size wipes it out: with the
+    published 24 no nail on a whole hand keeps a label."""
+    refine_iterations: int = 4
+    """How often the refinement is repeated."""
     rectify_guided_cam: bool = False
     """Whether the guided CAM passes ReLU first, as in the release."""
     class_balanced: bool = True
     """Whether each class present weighs the same in the CAM-to-segmentation loss."""
+    mean_over_pixels: bool = False
+    """Whether that loss is the paper's mean over pixels, rather than that of the background
+    and that of the foreground, half each. Excludes `class_balanced`."""
     segmentation_temperature: float = 0.01
     """Temperature of segmentation pseudo-labels."""
     weights: LossWeights = field(
@@ -88,7 +136,7 @@ class TrainConfig:
     """Loss factors."""
     seed: int = 0
     """Everything random follows from it."""
-    cache_side_px: int = 640
+    cache_side_px: int = 800
     """Pictures are kept in memory at most this large."""
 
     def __post_init__(self) -> None:
@@ -98,6 +146,12 @@ class TrainConfig:
                 raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
         if not 0 <= self.assignment_momentum < 1:
             raise ValueError(f"expected 0 <= momentum < 1, found {self.assignment_momentum}")
+        if self.threshold not in ("fixed", "dynamic"):
+            raise ValueError(f"threshold is 'fixed' or 'dynamic', found {self.threshold!r}")
+        if self.weighting not in ("none", "reliability"):
+            raise ValueError(f"weighting is 'none' or 'reliability', found {self.weighting!r}")
+        if self.mean_over_pixels and self.class_balanced:
+            raise ValueError("choose one of mean_over_pixels and class_balanced, found both")
         if self.mixed_cam_shares and len(self.mixed_cam_shares) != len(self.network.class_names):
             raise ValueError(
                 f"mixed_cam_shares needs {len(self.network.class_names)} values, one a class; "
@@ -110,16 +164,28 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of `dataclasses.asdict`, lists read as tuples."""
-        parts: dict[str, type[Any]] = {
-            "network": NetworkConfig,
-            "views": ViewConfig,
-            "thresholds": CamThresholds,
-            "auxiliary_thresholds": CamThresholds,
-            "weights": LossWeights,
+        """The inverse of `dataclasses.asdict`, lists read as tuples.
+
+        Fields that are missing take their defaults, so that a run of an earlier version,
+        which had fewer, reads as what it was.
+        """
+        built = {
+            name: kind(**_tuples(values[name])) for name, kind in _PARTS.items() if name in values
         }
-        built = {name: kind(**_tuples(values[name])) for name, kind in parts.items()}
         return cls(**{**_tuples(values), **built})
+
+
+_PARTS: dict[str, type[Any]] = {
+    "network": NetworkConfig,
+    "views": ViewConfig,
+    "thresholds": CamThresholds,
+    "auxiliary_thresholds": CamThresholds,
+    "dynamic_threshold": DynamicThresholdConfig,
+    "perplexity": PerplexityConfig,
+    "contrast": ContrastConfig,
+    "energy": EnergyConfig,
+    "weights": LossWeights,
+}
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +193,11 @@ def _tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def release() -> TrainConfig:
-    """CoSA as released (COSA section 4), for a ViT-B/16 and VOC-like data.
+    """CoSA as released (COSA sections 1 to 4), for a ViT-B/16 and VOC-like data.
+
+    With the release's oddities: an auxiliary CAM of the last scale, an assignment network
+    with heads of its own, ReLU before the guided CAM. Thresholds are those of the authors'
+    VOC log. Crops and strong views are this project's.
 
     `hunique-train fit --preset release`; 32,000 steps take 8 h 39 min on two RTX 3090
     (the authors' log). Not run to the end here.
@@ -144,20 +214,48 @@ def release() -> TrainConfig:
         batch_size=4,
         learning_rate=6e-5,
         assignment_momentum=0.9994,
+        assignment_catches_up=False,
+        assignment_own_heads=True,
         assignment_scales=(1.0, 0.5, 1.5),
-        thresholds=CamThresholds(high=0.7, low=0.25),
+        auxiliary_cam_of_last_scale=True,
+        thresholds=CamThresholds(high=0.7, low=0.2),
         auxiliary_thresholds=CamThresholds(high=0.7, low=0.25),
         label_stride_px=1,
         label_downscale=2,
         auxiliary_share=0.5,
         mixed_cam_shares=(),
         guide_auxiliary_cam=False,
-        refine=False,
+        refine_dilations=(),
+        lost_feature_score=0.0,
+        guidance_start_step=6_000,
+        guide_silent_classes=True,
         rectify_guided_cam=True,
         class_balanced=False,
-        weights=LossWeights(),
+        weights=LossWeights(regulariser=0.05),
     )
 
 
-PRESETS = {"hunique": TrainConfig, "release": release}
+def paper() -> TrainConfig:
+    """CoSA as the paper describes it (COSA sections 3 and 8), where the release does not.
+
+    Reliability-based weights, a dynamic threshold and contrastive separation, a guided CAM
+    without ReLU, an auxiliary CAM over all scales, an assignment network that starts as a
+    copy, no regulariser. `hunique-train fit --preset paper`; not run to the end here. What
+    the paper took for the temperature of the contrast could not be verified.
+    """
+    return dataclasses.replace(
+        release(),
+        preset="paper",
+        assignment_own_heads=False,
+        auxiliary_cam_of_last_scale=False,
+        threshold="dynamic",
+        weighting="reliability",
+        label_downscale=1,
+        rectify_guided_cam=False,
+        mean_over_pixels=True,
+        weights=LossWeights(contrastive_separation=0.1),
+    )
+
+
+PRESETS = {"hunique": TrainConfig, "release": release, "paper": paper}
 """Named configurations: `PRESETS[name]()`."""

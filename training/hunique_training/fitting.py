@@ -11,7 +11,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
 from hunique_training.config import TrainConfig
 from hunique_training.data.batches import BatchMaker
 from hunique_training.data.drawn import write_drawn_pictures
+from hunique_training.data.duplicates import content_digests, refuse_duplicates
 from hunique_training.data.labels import (
     DataError,
     LabelledPicture,
@@ -31,7 +32,17 @@ from hunique_training.data.labels import (
     refuse_unlabelled_classes,
 )
 from hunique_training.data.picture_cache import PictureCache
+from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.sampling import BalancedSampler
+from hunique_training.data.source_summary import label_warnings
+from hunique_training.data.sources import (
+    Source,
+    describe_unmatched,
+    read_source,
+    split_sources,
+    write_label_file,
+)
+from hunique_training.data.splitting import SplitRule
 from hunique_training.evaluation.operating_point import choose_operating_point
 from hunique_training.evaluation.run import evidence_of_split
 from hunique_training.evaluation.table import as_json, as_text, score_classes
@@ -53,13 +64,17 @@ class FitRequest:
     config: TrainConfig
     """The run."""
     data: tuple[str, ...]
-    """Label files, folders with a `labels.csv`, or `drawn:N`."""
+    """Sources (see `hunique_training.data.formats`), or `drawn:N`."""
     run_folder: Path
     """Where the run is written."""
     input_size_px: int = 448
     """Side of the square input that the model will be served with."""
     device: str = "cpu"
     """torch device."""
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    """What sources do not say themselves."""
+    split: SplitRule = field(default_factory=SplitRule)
+    """How sources without a split are split."""
 
 
 def fit(request: FitRequest) -> Path:
@@ -102,29 +117,44 @@ def fit(request: FitRequest) -> Path:
 
 
 def read_sources(request: FitRequest) -> tuple[list[LabelledPicture], list[Path]]:
-    """All pictures of all sources, and the label files they came from.
+    """All pictures of all sources, and a label file of each: its own or one written for it.
 
     Raises:
-        DataError: a source is missing or leaks groups between splits.
+        DataError: a source is missing or at fault, leaks groups or pictures between splits,
+            or has one picture under contradicting labels.
     """
-    label_files = [_label_file(source, request) for source in request.data]
     names = request.config.network.class_names
-    pictures = [picture for path in label_files for picture in read_labels(path, names)]
+    sources = [_read_source(text, request) for text in request.data]
+    unmatched = sum((source.unmatched for source in sources), Counter[str]())
+    if unmatched:
+        logger.warning(describe_unmatched(unmatched, names))
+    digests = content_digests(p.path for source in sources for p in source.pictures)
+    sources = split_sources(sources, request.split, request.config.seed, digests)
+    pictures = [picture for source in sources for picture in source.pictures]
     refuse_leaks(pictures)
+    refuse_duplicates(pictures, digests)
     refuse_unlabelled_classes(pictures, names)
+    for warning in label_warnings(pictures, names):
+        logger.warning(warning)
+    folder = request.run_folder / "sources"
+    label_files = [
+        source.label_file or write_label_file(folder / f"{n}.csv", source.pictures, names)
+        for n, source in enumerate(sources)
+    ]
     return pictures, label_files
 
 
-def _label_file(source: str, request: FitRequest) -> Path:
-    if source.startswith("drawn:"):
-        count = source.removeprefix("drawn:")
-        if not count.isdigit() or int(count) < 1:
-            raise DataError(f"expected drawn:N with N pictures to draw, found {source!r}")
-        logger.info("drawing %s hands (kept for the next time)", count)
-        folder = request.run_folder / "drawn"
-        return write_drawn_pictures(folder, int(count), seed=request.config.seed)
-    path = Path(source)
-    return path / "labels.csv" if path.is_dir() else path
+def _read_source(text: str, request: FitRequest) -> Source:
+    names = request.config.network.class_names
+    if not text.startswith("drawn:"):
+        return read_source(Path(text), names, request.reading)
+    count = text.removeprefix("drawn:")
+    if not count.isdigit() or int(count) < 1:
+        raise DataError(f"expected drawn:N with N pictures to draw, found {text!r}")
+    logger.info("drawing %s hands (kept for the next time)", count)
+    folder = request.run_folder / "drawn"
+    file = write_drawn_pictures(folder, int(count), seed=request.config.seed)
+    return dataclasses.replace(read_source(file, names, request.reading), drawn=True)
 
 
 def _panel_candidates(

@@ -1,47 +1,38 @@
 """One step of CoSA: the assignment network assigns, the online network learns.
 
-    weak views   -> assignment network -> CAMs, segmentation -> pseudo-labels
-    strong views -> online network     -> logits, CAMs, segmentation
-    losses: labels -> both classifiers; CAM labels -> segmentation; segmentation -> CAM
-
-Suffixes give shapes: B pictures, C classes, H x W the crop, h x w the decoder's grid.
+weak views   -> assigner (assignment network) -> pseudo-labels
+strong views -> online network                -> logits, CAMs, segmentation
+losses: labels -> both classifiers; CAM labels -> segmentation; segmentation -> CAM;
+        sure places -> CAM vectors (contrastive separation); picture -> segmentation
+        (dense energy)
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch.nn.functional import interpolate
 
 from hunique_training.config import TrainConfig
-from hunique_training.losses.cam_to_segmentation import cam_to_segmentation_loss
+from hunique_training.data.batch import Batch
+from hunique_training.losses.cam_to_segmentation import (
+    IGNORE,
+    cam_to_segmentation_loss,
+    pixel_mean_loss,
+)
 from hunique_training.losses.classification import classification_loss
+from hunique_training.losses.contrastive_separation import contrastive_separation_loss
+from hunique_training.losses.dense_energy import dense_energy_loss
 from hunique_training.losses.segmentation_to_cam import segmentation_to_cam_loss
 from hunique_training.network.cosa import CosaNetwork, CosaOutput
-from hunique_training.pseudo_labels.cam_labels import CamThresholds, cam_pseudo_labels
-from hunique_training.pseudo_labels.multi_scale import AssignedMaps, multi_scale_maps, stretch
-from hunique_training.pseudo_labels.refinement import pixel_adaptive_refinement
-from hunique_training.pseudo_labels.segmentation_labels import segmentation_pseudo_labels
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """The pictures of one step."""
-
-    weak: torch.Tensor
-    """(B, 3, H, W) float in [0, 1]."""
-    strong: torch.Tensor
-    """(B, 3, H, W) float in [0, 1], same geometry."""
-    labels: torch.Tensor
-    """(B, C) float: 1 present, 0 absent or unknown."""
-    known: torch.Tensor
-    """(B, C) bool: False where the label is unknown."""
-    boxes: torch.Tensor
-    """(B, 4) int: rows y0 to y1, columns x0 to x1 that show the picture."""
+from hunique_training.pseudo_labels.assigner import Assigner, Assignment
+from hunique_training.pseudo_labels.cam_labeller import PixelLabels
 
 
 class Losses(NamedTuple):
-    """The losses of a step, scalars, unweighted; zero while they are not used."""
+    """The losses of a step, scalars, unweighted; zero while they are not used.
+
+    The last three are no losses: a run is watched by them.
+    """
 
     total: torch.Tensor
     """The weighted sum that is minimised."""
@@ -53,105 +44,144 @@ class Losses(NamedTuple):
     """Segmentation against CAM pseudo-labels."""
     segmentation_to_cam: torch.Tensor
     """CAM against segmentation pseudo-labels."""
+    contrastive_separation: torch.Tensor
+    """CAM vectors of sure places against each other."""
+    regulariser: torch.Tensor
+    """Dense energy of the segmentation; at most 0."""
+    threshold: torch.Tensor
+    """xi of the main CAM; the middle of two fixed thresholds."""
+    auxiliary_threshold: torch.Tensor
+    """xi of the auxiliary CAM."""
+    foreground_weight: torch.Tensor
+    """Mean weight of the pixels labelled foreground by the main CAM, 0 without any. Over
+    all pixels the mean is 1."""
+
+
+class Guidance(NamedTuple):
+    """The losses that need pseudo-labels, as in `Losses`."""
+
+    cam_to_segmentation: torch.Tensor
+    segmentation_to_cam: torch.Tensor
+    contrastive_separation: torch.Tensor
+    regulariser: torch.Tensor
 
 
 def cosa_losses(
-    online: CosaNetwork, assignment: CosaNetwork, batch: Batch, config: TrainConfig, step: int
+    online: CosaNetwork, assigner: Assigner, batch: Batch, config: TrainConfig, step: int
 ) -> Losses:
     """Losses of `step` (from 0); pseudo-labels join after the warm-up."""
     output: CosaOutput = online(batch.strong)
     plain = classification_loss(output.class_logits, batch.labels, batch.known)
     auxiliary = classification_loss(output.auxiliary_class_logits, batch.labels, batch.known)
-    if step < config.loss_warm_up_steps:
-        zero = plain.new_zeros(())
-        return Losses(plain + auxiliary, plain, auxiliary, zero, zero)
-    maps = assign(assignment, batch, config)
-    to_segmentation = _guide_segmentation(output, maps, batch, config)
-    to_cam = _guide_cam(output, maps, batch, config)
-    total = (
-        plain
-        + auxiliary
-        + config.weights.cam_to_segmentation * to_segmentation
-        + config.weights.segmentation_to_cam * to_cam
-    )
-    return Losses(total, plain, auxiliary, to_segmentation, to_cam)
-
-
-def assign(assignment: CosaNetwork, batch: Batch, config: TrainConfig) -> AssignedMaps:
-    """What the assignment network sees on the weak views, on the pseudo-labels' grid."""
-    stride = config.label_stride_px
-    height, width = batch.weak.shape[-2:]
-    return multi_scale_maps(
-        assignment,
-        batch.weak,
-        scales=config.assignment_scales,
-        size=(height // stride, width // stride),
-        multiple_px=assignment.encoder.stride_px,
+    zero = plain.new_zeros(())
+    guidance, foreground_weight = Guidance(zero, zero, zero, zero), zero
+    if step >= config.loss_warm_up_steps:
+        assignment = assigner.assign(batch, (output.cam.shape[-2], output.cam.shape[-1]))
+        guide_cam = step >= config.guidance_start_step
+        guidance = guidance_of(output, assignment, batch, config, guide_cam=guide_cam)
+        foreground_weight = _foreground_weight(assignment.main)
+    total = plain + auxiliary
+    for name, loss in guidance._asdict().items():
+        total = total + getattr(config.weights, name) * loss
+    return Losses(
+        total,
+        plain,
+        auxiliary,
+        *guidance,
+        threshold=zero + assigner.main.middle,
+        auxiliary_threshold=zero + assigner.auxiliary.middle,
+        foreground_weight=foreground_weight,
     )
 
 
-def pseudo_labels_of(
-    cams: torch.Tensor, batch: Batch, thresholds: CamThresholds, config: TrainConfig
-) -> torch.Tensor:
-    """CAM pseudo-labels (B, h, w) int64 on the grid of `cams` (B, C, h, w)."""
-    size = cams.shape[-2:]
-    ratio = batch.weak.shape[-1] // size[-1]
-    images = interpolate(batch.weak, size=size, mode="bilinear", align_corners=False)
-    return cam_pseudo_labels(
-        cams,
-        batch.labels,
-        batch.boxes // ratio,
-        thresholds=thresholds,
-        downscale=config.label_downscale,
-        images=images,
-        refine=pixel_adaptive_refinement if config.refine else None,
+def guidance_of(
+    output: CosaOutput,
+    assignment: Assignment,
+    batch: Batch,
+    config: TrainConfig,
+    *,
+    guide_cam: bool = True,
+) -> Guidance:
+    """The losses of what the online network gave against what it was assigned.
+
+    Args:
+        output: what the online network gave.
+        assignment: what it was assigned.
+        batch: the pictures.
+        config: the run.
+        guide_cam: whether the segmentation is old enough to guide the CAM.
+    """
+    logits = _on_labels_grid(output.segmentation_logits, assignment)
+    zero = logits.new_zeros(())
+    return Guidance(
+        _guide_segmentation(logits, assignment, config),
+        _guide_cam(output, assignment, config) if guide_cam and config.guide_cam else zero,
+        _separate(output, assignment, config),
+        _regularise(logits, assignment, batch, config) if config.weights.regulariser else zero,
     )
+
+
+def _foreground_weight(pixels: PixelLabels) -> torch.Tensor:
+    foreground = (pixels.labels > 0) & (pixels.labels != IGNORE)
+    weights = foreground if pixels.weights is None else pixels.weights
+    return (weights * foreground).sum() / foreground.sum().clamp(min=1)
+
+
+def _on_labels_grid(logits: torch.Tensor, assignment: Assignment) -> torch.Tensor:
+    size = assignment.main.labels.shape[-2:]
+    if logits.shape[-2:] == size:
+        return logits
+    return interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
 def _guide_segmentation(
-    output: CosaOutput, maps: AssignedMaps, batch: Batch, config: TrainConfig
+    logits: torch.Tensor, assignment: Assignment, config: TrainConfig
 ) -> torch.Tensor:
     """CAM to segmentation.
 
     Classes whose label is unknown count as background here: were their channel left out of
     the softmax instead, nothing would hold it down on such pictures.
     """
-    logits = output.segmentation_logits
-    if logits.shape[-2:] != maps.cam.shape[-2:]:
-        size = maps.cam.shape[-2:]
-        logits = interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    sources = [(_mixed_cam(maps, config), config.thresholds, 1 - config.auxiliary_share)]
-    if config.auxiliary_share:
-        sources += [(maps.auxiliary_cam, config.auxiliary_thresholds, config.auxiliary_share)]
-    losses = [
-        share
-        * cam_to_segmentation_loss(
-            logits,
-            pseudo_labels_of(cams, batch, thresholds, config),
-            by_class=config.class_balanced,
-        )
-        for cams, thresholds, share in sources
-    ]
-    return torch.stack(losses).sum()
+    loss = (1 - config.auxiliary_share) * _against(logits, assignment.main, config)
+    if assignment.auxiliary is not None:
+        loss = loss + config.auxiliary_share * _against(logits, assignment.auxiliary, config)
+    return loss
 
 
-def _mixed_cam(maps: AssignedMaps, config: TrainConfig) -> torch.Tensor:
-    """The talk's Mixed CAM, with a share for each class: (B, C, h, w) in [0, 1)."""
-    if not config.mixed_cam_shares:
-        return maps.cam
-    share = maps.cam.new_tensor(config.mixed_cam_shares)[None, :, None, None]
-    return stretch((1 - share) * maps.cam + share * maps.auxiliary_cam)
-
-
-def _guide_cam(
-    output: CosaOutput, maps: AssignedMaps, batch: Batch, config: TrainConfig
-) -> torch.Tensor:
-    target = segmentation_pseudo_labels(
-        maps.segmentation_logits, batch.labels, temperature=config.segmentation_temperature
+def _against(logits: torch.Tensor, pixels: PixelLabels, config: TrainConfig) -> torch.Tensor:
+    if config.mean_over_pixels:
+        return pixel_mean_loss(logits, pixels.labels, pixels.weights)
+    by_class = config.class_balanced
+    return cam_to_segmentation_loss(
+        logits, pixels.labels, by_class=by_class, weights=pixels.weights
     )
+
+
+def _guide_cam(output: CosaOutput, assignment: Assignment, config: TrainConfig) -> torch.Tensor:
     guided = (output.cam, output.auxiliary_cam) if config.guide_auxiliary_cam else (output.cam,)
+    target, rectify = assignment.segmentation, config.rectify_guided_cam
     losses = [
-        segmentation_to_cam_loss(cam, target, rectify=config.rectify_guided_cam, known=batch.known)
+        segmentation_to_cam_loss(cam, target, rectify=rectify, known=assignment.guided)
         for cam in guided
     ]
     return torch.stack(losses).mean()
+
+
+def _separate(output: CosaOutput, assignment: Assignment, config: TrainConfig) -> torch.Tensor:
+    if assignment.sure is None:
+        return output.cam.new_zeros(())
+    labels, kept = assignment.sure
+    return contrastive_separation_loss(output.cam, labels, kept, config.contrast)
+
+
+def _regularise(
+    logits: torch.Tensor, assignment: Assignment, batch: Batch, config: TrainConfig
+) -> torch.Tensor:
+    height, width = batch.strong.shape[-2:]
+    return dense_energy_loss(
+        logits.softmax(dim=1),
+        batch.strong,
+        assignment.main.labels,
+        batch.inside((height, width)),
+        config.energy,
+    )

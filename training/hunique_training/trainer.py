@@ -5,6 +5,7 @@ The run folder holds `config.json`, `metrics.csv` (one row per report), `panels/
 """
 
 import csv
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from hunique_training.assignment import assignment_copy, follow
+from hunique_training.assignment import assignment_copy, follow, take_heads
 from hunique_training.checkpoint import CheckpointError, read_state, save_atomically
 from hunique_training.config import TrainConfig
+from hunique_training.data.batch import Batch
 from hunique_training.data.batches import BatchMaker
 from hunique_training.network.cosa import CosaNetwork
+from hunique_training.pseudo_labels.assigner import Assigner
 from hunique_training.schedule import learning_rate_factor
-from hunique_training.step import Batch, Losses, cosa_losses
+from hunique_training.step import Losses, cosa_losses
 
 REPORT_EVERY_STEPS = 20
 CHECKPOINT_EVERY_STEPS = 200
@@ -48,6 +51,9 @@ class Trainer:
         self.online.train()
         self.online.encoder.freeze_stages(config.frozen_stages)
         self.assignment = assignment_copy(self.online)
+        if config.assignment_own_heads:
+            take_heads(self.assignment, CosaNetwork(config.network))
+        self.assigner = Assigner(self.assignment, config)
         self.optimiser = _optimiser(self.online, config)
         self.steps_done = 0
         run_folder.mkdir(parents=True, exist_ok=True)
@@ -66,13 +72,14 @@ class Trainer:
         if not self.last_checkpoint.exists():
             return False
         state = read_state(self.last_checkpoint)
-        if state["config"] != self.config.to_json():
+        if TrainConfig.from_dict(json.loads(state["config"])) != self.config:
             raise CheckpointError(
                 f"{self.last_checkpoint} belongs to a run with another configuration. "
                 "Choose another --out folder, or repeat the options of the first run."
             )
         self.online.load_state_dict(state["online"])
         self.assignment.load_state_dict(state["assignment"])
+        self.assigner.memory.load_state_dict(state.get("assigner", {}))
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps_done = state["steps_done"]
         return True
@@ -104,7 +111,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = group["base_lr"] * factor
         batch = _to_device(batch, self.device)
-        losses = cosa_losses(self.online, self.assignment, batch, self.config, self.steps_done)
+        losses = cosa_losses(self.online, self.assigner, batch, self.config, self.steps_done)
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -113,7 +120,9 @@ class Trainer:
         return losses
 
     def _momentum(self) -> float:
-        """m, smaller in the first steps so that the copy does not lag behind a fast start."""
+        """m, where asked for smaller in the first steps, so as not to lag behind a fast start."""
+        if not self.config.assignment_catches_up:
+            return self.config.assignment_momentum
         return min(self.config.assignment_momentum, (self.steps_done + 1) / (self.steps_done + 10))
 
     def save(self) -> None:
@@ -124,6 +133,7 @@ class Trainer:
                 "config": self.config.to_json(),
                 "online": self.online.state_dict(),
                 "assignment": self.assignment.state_dict(),
+                "assigner": self.assigner.memory.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "steps_done": self.steps_done,
             },

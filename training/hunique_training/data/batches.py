@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from hunique_training.data.backgrounds import fill_from, plain_background, replace_background
+from hunique_training.data.batch import Batch
 from hunique_training.data.labels import LabelledPicture
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.views import Pixels, ViewConfig, ViewPair, make_views
-from hunique_training.step import Batch
 
 
 class BatchMaker:

@@ -62,7 +62,7 @@ def read_labels(csv_path: Path, class_names: Sequence[str]) -> list[LabelledPict
     """
     if not csv_path.is_file():
         raise DataError(f"Expected a label file at {csv_path}, found none. See docs/training.md.")
-    with csv_path.open(newline="", encoding="utf-8") as stream:
+    with csv_path.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         columns = set(reader.fieldnames or [])
         if "file" not in columns or columns.isdisjoint(class_names):

@@ -2,9 +2,10 @@
 
 A batch is a function of (seed, step) alone, so that a resumed run sees what the
 uninterrupted one would have seen. Its slots go round the classes: one picture that shows
-the class, one that is known not to show it. Within a slot, the square root of a source's
-size decides how often it is drawn: the look of a source goes with its labels, and the
-largest source must not speak alone.
+the class, one that is known not to show it. Among those that show it, the square root of a
+source's size decides how often it is drawn, so that the largest source does not speak
+alone. Those that do not are drawn from the same sources as often as those that do, wherever
+a source has both: otherwise the look of the source would tell, and be learned.
 """
 
 from collections import Counter
@@ -23,14 +24,17 @@ class BalancedSampler:
             raise DataError("Expected at least one training picture, found none")
         self._batch_size = batch_size
         self._seed = seed
-        sources = Counter(picture.source for picture in pictures)
-        weights = np.array([1 / np.sqrt(sources[picture.source]) for picture in pictures])
-        self._slots = [
-            _Slot(indices, weights)
-            for class_index in range(len(pictures[0].labels))
-            for wanted in (True, False)
-            if (indices := _labelled(pictures, class_index, wanted)).size
-        ] or [_Slot(np.arange(len(pictures)), weights)]
+        sizes = Counter(picture.source for picture in pictures)
+        weights = np.array([1 / np.sqrt(sizes[picture.source]) for picture in pictures])
+        sources = np.array([picture.source for picture in pictures])
+        self._slots = []
+        for class_index in range(len(pictures[0].labels)):
+            shown = _labelled(pictures, class_index, True)
+            not_shown = _labelled(pictures, class_index, False)
+            matched = _weights_like(sources, weights, shown, not_shown)
+            self._slots += [_Slot(shown, weights)] if shown.size else []
+            self._slots += [_Slot(not_shown, matched)] if not_shown.size else []
+        self._slots = self._slots or [_Slot(np.arange(len(pictures)), weights)]
 
     def indices(self, step: int) -> list[int]:
         """Indices into the pictures of the batch of `step`, `batch_size` of them."""
@@ -46,6 +50,30 @@ def _labelled(
     pictures: Sequence[LabelledPicture], class_index: int, wanted: bool
 ) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     return np.array([i for i, p in enumerate(pictures) if p.labels[class_index] is wanted], np.intp)
+
+
+def _weights_like(
+    sources: np.ndarray[tuple[int], np.dtype[np.str_]],
+    weights: np.ndarray[tuple[int], np.dtype[np.float64]],
+    shown: np.ndarray[tuple[int], np.dtype[np.intp]],
+    not_shown: np.ndarray[tuple[int], np.dtype[np.intp]],
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Weights by which `not_shown` come from the sources of `shown`, as often as these do.
+
+    What `shown` draw from sources without any of `not_shown` is spread over all of these.
+    """
+    if not shown.size or not not_shown.size:
+        return weights
+    share = weights[shown] / weights[shown].sum()
+    matched = np.zeros(len(sources))
+    for source in np.unique(sources[shown]):
+        partners = not_shown[sources[not_shown] == source]
+        mass = share[sources[shown] == source].sum()
+        if partners.size:
+            matched[partners] += mass / partners.size
+        else:
+            matched[not_shown] += mass * weights[not_shown] / weights[not_shown].sum()
+    return matched
 
 
 class _Slot:

@@ -24,7 +24,7 @@ class ViewConfig:
     """Side of the square crop."""
     scale_low: float = 0.75
     """Smallest longer side of the picture before cropping, in crop sides."""
-    scale_high: float = 1.6
+    scale_high: float = 2.0
     """Largest longer side before cropping. Above 1 a crop may miss the feature."""
     quarter_turn_probability: float = 0.5
     """How often the picture is turned by a random multiple of 90 degrees."""

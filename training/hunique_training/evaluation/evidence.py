@@ -2,18 +2,31 @@
 
 For each class the pixels are counted by their probability (256 steps) and by truth, so
 that the IoU at any pixel threshold, gated by any presence threshold, follows by addition,
-without running the network again.
+without running the network again. Both protocols are counted in the same pass. Borders
+do not add up over thresholds; they are counted at those that a `BorderRule` names.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hunique_training.evaluation.borders import BorderRule, count_border
+from hunique_training.evaluation.protocol import Protocol, strongest_only
 from hunique_training.evaluation.truth import FEATURE, NOT_SCORED, TruthPicture
 
 LEVELS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class BorderCounts:
+    """Border pixels of one picture at one threshold a class."""
+
+    levels: tuple[int, ...]
+    """Per class: the pixel threshold, 1 to 255."""
+    counts: dict[Protocol, NDArray[np.int64]]
+    """(C, 4), as `count_border` gives them, for a class that is admitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,19 +38,33 @@ class PictureEvidence:
     source: str
     """Where the picture comes from."""
     group: str
-    """Whom or what it shows."""
+    """Whom or what it shows; a picture without a group is its own."""
     raw_scores: NDArray[np.float32]
     """(C,) image-level probability, not calibrated."""
     scored: NDArray[np.bool_]
     """(C,) whether pixels of the class are scored."""
-    feature_counts: NDArray[np.int64]
-    """(C, 256) truth pixels by probability."""
-    other_counts: NDArray[np.int64]
-    """(C, 256) scored pixels that are not truth, by probability."""
+    feature_counts: NDArray[np.integer]
+    """(C, 256) truth pixels by probability, label-free."""
+    other_counts: NDArray[np.integer]
+    """(C, 256) scored pixels that are not truth, by probability, label-free."""
+    filtered: dict[int, NDArray[np.integer]] = field(default_factory=dict)
+    """Class index to (2, 256), truth and other pixels by probability, label-filtered;
+    only for classes labelled present, and only where forbidding changes the counts."""
+    borders: BorderCounts | None = None
+    """Counts of borders, if they were asked for."""
+
+    def counts(self, class_index: int, protocol: Protocol) -> NDArray[np.integer]:
+        """(2, 256): truth and other pixels of a class that is admitted, by probability."""
+        if protocol is Protocol.LABEL_FILTERED and class_index in self.filtered:
+            return self.filtered[class_index]
+        return np.stack([self.feature_counts[class_index], self.other_counts[class_index]])
 
 
 def gather_evidence(
-    truth: TruthPicture, probability: NDArray[np.uint8], raw_scores: NDArray[np.float32]
+    truth: TruthPicture,
+    probability: NDArray[np.uint8],
+    raw_scores: NDArray[np.float32],
+    border_rule: BorderRule | None = None,
 ) -> PictureEvidence:
     """Count the pixels of one picture.
 
@@ -45,32 +72,63 @@ def gather_evidence(
         truth: the picture's masks.
         probability: (C, H, W) uint8, 255 times the pixel probability, upright frame.
         raw_scores: (C,) image-level probability, not calibrated.
+        border_rule: where borders are counted; None leaves them out.
     """
-    count, height, width = probability.shape
-    strongest = probability.argmax(axis=0)
-    feature = np.zeros((count, LEVELS), np.int64)
-    other = np.zeros((count, LEVELS), np.int64)
+    picture, (count, height, width) = truth.picture, probability.shape
     scored = np.array([truth.scored(c) for c in range(count)])
-    for c in np.flatnonzero(scored):
-        own = np.where(strongest == c, probability[c], 0)
-        mask = truth.mask(int(c), height, width)
-        feature[c] = np.bincount(own[mask == FEATURE], minlength=LEVELS)
-        other[c] = np.bincount(own[(mask != FEATURE) & (mask != NOT_SCORED)], minlength=LEVELS)
+    masks = {int(c): truth.mask(int(c), height, width) for c in np.flatnonzero(scored)}
+    own = {p: strongest_only(probability, picture.labels, p) for p in Protocol}
+    counts = np.zeros((count, 2, LEVELS), np.uint32)
+    filtered: dict[int, NDArray[np.integer]] = {}
+    for c, mask in masks.items():
+        counts[c] = count_levels(own[Protocol.LABEL_FREE][c], mask)
+        if picture.labels[c] is True:
+            other = count_levels(own[Protocol.LABEL_FILTERED][c], mask)
+            filtered |= {} if np.array_equal(other, counts[c]) else {c: other}
     return PictureEvidence(
-        labels=truth.picture.labels,
-        source=truth.picture.source,
-        group=truth.picture.group,
+        labels=picture.labels,
+        source=picture.source,
+        group=picture.group or str(picture.path),
         raw_scores=raw_scores,
         scored=scored,
-        feature_counts=feature,
-        other_counts=other,
+        feature_counts=counts[:, 0],
+        other_counts=counts[:, 1],
+        filtered=filtered,
+        borders=None if border_rule is None else _count_borders(own, masks, border_rule),
     )
+
+
+def count_levels(values: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(2, 256): truth and other pixels by value; what is not scored is left out.
+
+    Args:
+        values: (H, W) uint8.
+        mask: (H, W) uint8 of 0, 128 (not scored), 255 (feature).
+    """
+    parts = (values[mask == FEATURE], values[(mask != FEATURE) & (mask != NOT_SCORED)])
+    return np.stack([np.bincount(part, minlength=LEVELS) for part in parts]).astype(np.uint32)
+
+
+def _count_borders(
+    own: dict[Protocol, NDArray[np.uint8]], masks: dict[int, NDArray[np.uint8]], rule: BorderRule
+) -> BorderCounts:
+    counts = {protocol: np.zeros((len(planes), 4), np.int64) for protocol, planes in own.items()}
+    for c, mask in masks.items():
+        tolerance_px = rule.tolerance_px(*mask.shape)
+        free, filtered = (own[p][c] >= rule.levels[c] for p in Protocol)
+        counts[Protocol.LABEL_FREE][c] = count_border(free, mask, tolerance_px)
+        counts[Protocol.LABEL_FILTERED][c] = (
+            counts[Protocol.LABEL_FREE][c]
+            if np.array_equal(free, filtered)
+            else count_border(filtered, mask, tolerance_px)
+        )
+    return BorderCounts(levels=rule.levels, counts=counts)
 
 
 def iou_by_threshold(
     evidence: Iterable[PictureEvidence], class_index: int, admitted: Sequence[bool]
 ) -> NDArray[np.float64]:
-    """IoU (256,) of a class at every pixel threshold k/255, over all pictures together.
+    """Label-free IoU (256,) of a class at every pixel threshold k/255, all pictures together.
 
     Args:
         evidence: the pictures.
@@ -92,6 +150,6 @@ def iou_by_threshold(
     return np.divide(hits, union, out=np.zeros(LEVELS), where=union > 0)
 
 
-def _at_least(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _at_least(counts: NDArray[np.integer]) -> NDArray[np.integer]:
     """How many have a value of at least k, for each k."""
     return counts[::-1].cumsum()[::-1]

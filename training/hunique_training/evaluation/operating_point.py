@@ -14,8 +14,9 @@ from scipy.optimize import minimize
 from hunique_training.checkpoint import ClassOperatingPoint
 from hunique_training.evaluation.evidence import PictureEvidence, iou_by_threshold
 
-PIXEL_RANGE = (51, 204)
-"""Pixel thresholds tried, of 255: 0.2 to 0.8. Beyond, the optimum is chance."""
+PIXEL_RANGE = (51, 250)
+"""Pixel thresholds tried, of 255: 0.2 to 0.98. High ones matter: losses that weigh a small
+feature as much as all the rest make probabilities around it large."""
 
 
 def choose_operating_point(

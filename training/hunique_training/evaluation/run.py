@@ -1,9 +1,13 @@
 """Running a model over the pictures of a split, through the pipeline that serves."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hunique_models.engine import Engine
@@ -11,35 +15,65 @@ from hunique_models.errors import InputError
 from hunique_models.geometry import Detail
 from hunique_models.manifest import Manifest
 from hunique_models.pipeline import Pipeline, picture_scores
+from hunique_training.evaluation.borders import BorderRule
 from hunique_training.evaluation.evidence import PictureEvidence, gather_evidence
 from hunique_training.evaluation.truth import TruthPicture, read_truth
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SplitRequest:
+    """Which pictures are looked at, and how."""
+
+    csv_path: Path
+    """Label file, truth masks beside it."""
+    split: str = "val"
+    """Rows of the file that count."""
+    detail: Detail = Detail.STANDARD
+    """How closely to look."""
+    border_rule: BorderRule | None = None
+    """Where borders are counted; None leaves them out, for choosing thresholds."""
+
+
 def evidence_of_split(
     manifest: Manifest, engine: Engine, csv_path: Path, *, split: str, detail: Detail
 ) -> list[PictureEvidence]:
-    """Counts by probability for every readable picture of a split."""
+    """Counts by probability for every readable picture of a split, for choosing thresholds."""
+    request = SplitRequest(csv_path=csv_path, split=split, detail=detail)
+    return list(stream_evidence(manifest, engine, request))
+
+
+def stream_evidence(
+    manifest: Manifest, engine: Engine, request: SplitRequest
+) -> Iterator[PictureEvidence]:
+    """The same picture by picture, so that none needs to be kept.
+
+    Raises:
+        DataError: the label file or a mask cannot be used.
+    """
     pipeline = Pipeline(manifest)
-    pictures = read_truth(csv_path, manifest.class_names, split)
-    return list(_gather(pipeline, engine, pictures, detail))
-
-
-def _gather(
-    pipeline: Pipeline, engine: Engine, pictures: Sequence[TruthPicture], detail: Detail
-) -> list[PictureEvidence]:
-    gathered = []
+    pictures = read_truth(request.csv_path, manifest.class_names, request.split)
     for truth in tqdm(pictures, unit="picture", desc="evaluating", smoothing=0.05):
         try:
-            prepared = pipeline.prepare(truth.picture.path.read_bytes(), detail)
+            yield _look_at(pipeline, engine, truth, request)
         except (InputError, OSError) as error:
             logger.warning("left out %s: %s", truth.picture.path, error)
-            continue
-        output = engine.run(prepared.looks.tiles)
-        picture = prepared.picture
-        merged = pipeline.merge(
-            prepared.looks, output.probability, picture.height_px, picture.width_px
-        )
-        gathered.append(gather_evidence(truth, merged, picture_scores(output.score)))
-    return gathered
+
+
+def _look_at(
+    pipeline: Pipeline, engine: Engine, truth: TruthPicture, request: SplitRequest
+) -> PictureEvidence:
+    prepared = pipeline.prepare(truth.picture.path.read_bytes(), request.detail)
+    output = engine.run(prepared.looks.tiles)
+    size = (prepared.picture.height_px, prepared.picture.width_px)
+    merged = _enlarged(pipeline.merge(prepared.looks, output.probability, *size), *size)
+    return gather_evidence(truth, merged, picture_scores(output.score), request.border_rule)
+
+
+def _enlarged(planes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Planes (C, h, w) at the picture's size, as when serving; most have it already."""
+    if planes.shape[1:] == (height, width):
+        return planes
+    sized = [cv2.resize(p, (width, height), interpolation=cv2.INTER_LINEAR) for p in planes]
+    return np.stack(sized).astype(np.uint8, copy=False)

@@ -1,1 +1,5 @@
-"""The losses of CoSA, a module each: classification, CAM to segmentation, segmentation to CAM."""
+"""The losses of CoSA, a module each.
+
+Classification, CAM to segmentation, segmentation to CAM; the paper's contrastive separation;
+the release's dense energy.
+"""

@@ -1,0 +1,116 @@
+"""How sources are read: what the user chose, and what the readers of all formats share.
+
+A reader gathers `NamedPicture`s, in the names that its tool uses; `label_pictures` puts them
+into the model's classes. Other weak labels than those of whole pictures have their place
+in `NamedPicture`; pixel masks have none.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.vocabulary import ClassVocabulary
+
+FOLDER_LABELS = ("open", "exclusive")
+ACCESSORIES = ("unknown", "ring")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """What a source does not say itself."""
+
+    aliases: tuple[tuple[str, str], ...] = ()
+    """Pairs of a name in the source and the class it means, or `none`."""
+    folder_labels: str = "open"
+    """`open`: a class folder says nothing of other classes. `exclusive`: they are absent."""
+    accessories: str = "unknown"
+    """What accessories on an 11K Hands picture say of rings: nothing, or `ring`."""
+
+    def __post_init__(self) -> None:
+        """Check choices."""
+        for value, choices in (
+            (self.folder_labels, FOLDER_LABELS),
+            (self.accessories, ACCESSORIES),
+        ):
+            if value not in choices:
+                raise DataError(f"expected one of {', '.join(choices)}, found {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What every reader is given beside the path."""
+
+    vocabulary: ClassVocabulary
+    """The classes, and the count of names that are none."""
+    options: ReadingOptions
+    """The user's choices."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedPicture:
+    """A picture with what is said of it in the words of its source."""
+
+    path: Path
+    """The image file."""
+    said: Mapping[str, bool | None]
+    """Name to present, absent, or None for unsure. A name that is not there was not looked for."""
+    split: str = "train"
+    """`train`, `val` or `test`."""
+    group: str = ""
+    """Same person or session."""
+
+
+def absent_unless(
+    looked_for: Iterable[str], present: Iterable[str], unsure: Iterable[str] = ()
+) -> dict[str, bool | None]:
+    """What an annotator says who went through a list of names and marked some."""
+    marked: dict[str, bool | None] = dict.fromkeys(unsure)
+    return dict.fromkeys(looked_for, False) | marked | dict.fromkeys(present, True)
+
+
+def label_pictures(
+    pictures: Sequence[NamedPicture], reading: Reading, source: str
+) -> list[LabelledPicture]:
+    """Put what is said into the model's classes, and count the names that are none.
+
+    Raises:
+        DataError: no name of the source means a class.
+    """
+    names = {name for picture in pictures for name in picture.said}
+    if not any(map(reading.vocabulary.knows, names)):
+        raise DataError(
+            f"{source}: expected names of some of {', '.join(reading.vocabulary.class_names)}; "
+            f"found {', '.join(sorted(names)[:12]) or 'none'} on {len(pictures)} pictures. "
+            "Say what they mean with --alias FOUND=CLASS."
+        )
+    return [
+        LabelledPicture(
+            path=picture.path,
+            labels=_labels(picture.said, reading.vocabulary),
+            split=picture.split,
+            group=picture.group,
+            source=source,
+        )
+        for picture in pictures
+    ]
+
+
+def _labels(
+    said: Mapping[str, bool | None], vocabulary: ClassVocabulary
+) -> tuple[bool | None, ...]:
+    values: list[list[bool | None]] = [[] for _ in vocabulary.class_names]
+    for name, value in said.items():
+        index = vocabulary.class_index(name)
+        if index is not None:
+            values[index].append(value)
+        elif value and not vocabulary.means_nothing(name):
+            vocabulary.unmatched[name] += 1
+    return tuple(map(_any_present, values))
+
+
+def _any_present(values: Sequence[bool | None]) -> bool | None:
+    """One label of several names for one class."""
+    if True in values:
+        return True
+    return None if None in values or not values else False

@@ -1,0 +1,110 @@
+"""Sources of training pictures: found out, read, split, and kept as label files.
+
+    path -> format -> labelled pictures -> split -> checks -> label files of the run
+
+Whatever a source's format, the run works from a label file (docs/training.md): a source
+that is one is taken as it is, of any other a label file is written into the run's folder.
+"""
+
+import csv
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hunique_training.data.formats.label_csv import class_columns, label_file_of
+from hunique_training.data.formats.registry import LABEL_CSV, SourceFormat, format_of
+from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.reading import Reading, ReadingOptions
+from hunique_training.data.splitting import SplitRule, make_split
+from hunique_training.data.vocabulary import ClassVocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A source that has been read."""
+
+    path: Path
+    """As it was given."""
+    format: SourceFormat
+    """What it is in."""
+    pictures: list[LabelledPicture]
+    """Its pictures."""
+    unmatched: Counter[str]
+    """Names that mean no class, and on how many pictures they stood."""
+    label_file: Path | None
+    """The label file with just these pictures; None where it has to be written."""
+    drawn: bool = False
+    """Whether its pictures are drawn: those are never chosen on."""
+
+
+def read_source(path: Path, class_names: Sequence[str], options: ReadingOptions) -> Source:
+    """Find a source's format and read it.
+
+    Raises:
+        DataError: no format fits, the source is at fault, or none of its pictures is there.
+    """
+    found = format_of(path)
+    reading = Reading(vocabulary=ClassVocabulary(class_names, options.aliases), options=options)
+    pictures = found.read(path, reading)
+    if not any(picture.path.is_file() for picture in pictures):
+        looked = f"e.g. at {pictures[0].path}" if pictures else "for none is listed"
+        raise DataError(
+            f"{path}: expected pictures of the {found.name}, found none, {looked}. "
+            "Put them beside the annotations as the tool exports them."
+        )
+    label_file = None
+    if found is LABEL_CSV:
+        file = label_file_of(path)
+        as_named = class_columns(file, reading.vocabulary) == tuple(class_names)
+        label_file = file if as_named else None
+    return Source(
+        path=path,
+        format=found,
+        pictures=pictures,
+        unmatched=reading.vocabulary.unmatched,
+        label_file=label_file,
+    )
+
+
+def split_sources(
+    sources: Sequence[Source], rule: SplitRule, seed: int, digests: Mapping[Path, str]
+) -> list[Source]:
+    """Split the sources of photographs that bring no split; see `make_split`."""
+    photographs = [source.pictures for source in sources if not source.drawn]
+    split = iter(make_split(photographs, rule, seed, digests))
+    return [source if source.drawn else _with(source, next(split)) for source in sources]
+
+
+def _with(source: Source, pictures: list[LabelledPicture]) -> Source:
+    if pictures == source.pictures:
+        return source
+    return dataclasses.replace(source, pictures=pictures, label_file=None)
+
+
+def write_label_file(
+    path: Path, pictures: Sequence[LabelledPicture], class_names: Sequence[str]
+) -> Path:
+    """Write pictures as a label file with absolute paths; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", *class_names, "split", "group", "source", "kind"])
+        for picture in pictures:
+            labels = ["" if label is None else int(label) for label in picture.labels]
+            whence = [picture.split, picture.group, picture.source, picture.kind]
+            writer.writerow([picture.path.resolve(), *labels, *whence])
+    partial.replace(path)
+    return path
+
+
+def describe_unmatched(unmatched: Counter[str], class_names: Sequence[str]) -> str:
+    """Which names were left aside, in one sentence."""
+    names = ", ".join(f"{name} ({count} pictures)" for name, count in unmatched.most_common(12))
+    more = f" and {len(unmatched) - 12} more" if len(unmatched) > 12 else ""
+    return (
+        f"names that are no class and were left aside: {names}{more}. Classes are "
+        f"{', '.join(class_names)}; --alias FOUND=CLASS says that a name means one"
+    )

@@ -1,0 +1,128 @@
+"""The assigner: the assignment network, and what it tells the online network of a batch.
+
+weak views -> assignment network -> main CAM (or Mixed CAM) -> pixel labels
+                                    auxiliary CAM           -> pixel labels, sure places
+                                    segmentation            -> soft labels
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
+
+from hunique_training.config import TrainConfig
+from hunique_training.data.batch import Batch
+from hunique_training.network.cosa import CosaNetwork
+from hunique_training.pseudo_labels.cam_labeller import CamLabeller, PixelLabels, SurePlaces
+from hunique_training.pseudo_labels.multi_scale import (
+    AssignedMaps,
+    maps_of_scales,
+    stretch,
+    sum_of_scales,
+)
+from hunique_training.pseudo_labels.segmentation_labels import segmentation_pseudo_labels
+
+
+class Assignment(NamedTuple):
+    """What the online network is to learn from one batch."""
+
+    main: PixelLabels
+    """From the main (or Mixed) CAM, on the labels' grid."""
+    auxiliary: PixelLabels | None
+    """From the auxiliary CAM, on the labels' grid; None where it has no share."""
+    sure: SurePlaces | None
+    """From the auxiliary CAM, on the CAM's grid; None without contrastive separation."""
+    segmentation: torch.Tensor
+    """(B, C+1, h, w) soft labels in [0, 1], on the labels' grid."""
+    guided: torch.Tensor
+    """(B, C) bool: classes of which the segmentation has something to teach."""
+
+
+class Assigner:
+    """Assigns pseudo-labels to batches.
+
+    Args:
+        network: the assignment network.
+        config: the run.
+    """
+
+    def __init__(self, network: CosaNetwork, config: TrainConfig) -> None:
+        self.network = network
+        self.main = CamLabeller(config.thresholds, config)
+        self.auxiliary = CamLabeller(config.auxiliary_thresholds, config)
+        self._config = config
+
+    @property
+    def memory(self) -> nn.ModuleDict:
+        """What must be kept, beside the network, to go on exactly."""
+        return nn.ModuleDict({"main": self.main, "auxiliary": self.auxiliary})
+
+    def assign(self, batch: Batch, cam_size: tuple[int, int]) -> Assignment:
+        """Look at the weak views and label them.
+
+        Args:
+            batch: the pictures.
+            cam_size: (h, w) of the online network's CAM.
+        """
+        return self.label(self.see(batch), batch, cam_size)
+
+    def see(self, batch: Batch) -> AssignedMaps:
+        """What the assignment network sees on the weak views, on the labels' grid."""
+        stride = self._config.label_stride_px
+        height, width = batch.weak.shape[-2:]
+        each = maps_of_scales(
+            self.network,
+            batch.weak,
+            scales=self._config.assignment_scales,
+            size=(height // stride, width // stride),
+            multiple_px=self.network.encoder.stride_px,
+        )
+        last = self._config.auxiliary_cam_of_last_scale
+        return sum_of_scales(each, auxiliary_of_last_scale=last)
+
+    @torch.no_grad()
+    def label(self, maps: AssignedMaps, batch: Batch, cam_size: tuple[int, int]) -> Assignment:
+        """Label what was seen; dynamic thresholds take it in first."""
+        config = self._config
+        batch = batch.without(self._lost(maps, batch))
+        main, auxiliary = self._mixed_cam(maps), maps.auxiliary_cam
+        self.main.observe(main, batch)
+        self.auxiliary.observe(auxiliary, batch)
+        contrast = config.weights.contrastive_separation > 0
+        segmentation = segmentation_pseudo_labels(
+            maps.segmentation_logits, batch.labels, temperature=config.segmentation_temperature
+        )
+        return Assignment(
+            self.main.pixel_labels(main, batch),
+            self.auxiliary.pixel_labels(auxiliary, batch) if config.auxiliary_share else None,
+            self.auxiliary.sure_places(_resized(auxiliary, cam_size), batch) if contrast else None,
+            segmentation,
+            batch.known & ~self._silent(segmentation, batch),
+        )
+
+    def _lost(self, maps: AssignedMaps, batch: Batch) -> torch.Tensor:
+        """(B, C) bool: crops that no longer show what their pictures show.
+
+        Each map is scaled to a maximum of 1, so a crop that missed the feature would get a
+        false pseudo-label; the raw score tells (COSA section 7).
+        """
+        low = maps.class_logits.sigmoid() < self._config.lost_feature_score
+        return (batch.labels > 0) & low
+
+    def _silent(self, segmentation: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """(B, C) bool: classes that are there and of which the segmentation sees nothing."""
+        if self._config.guide_silent_classes:
+            return torch.zeros_like(batch.known)
+        return (batch.labels > 0) & (segmentation[:, 1:].amax(dim=(2, 3)) < 0.5)
+
+    def _mixed_cam(self, maps: AssignedMaps) -> torch.Tensor:
+        """The talk's Mixed CAM, with a share for each class: (B, C, h, w) in [0, 1)."""
+        if not self._config.mixed_cam_shares:
+            return maps.cam
+        share = maps.cam.new_tensor(self._config.mixed_cam_shares)[None, :, None, None]
+        return stretch((1 - share) * maps.cam + share * maps.auxiliary_cam)
+
+
+def _resized(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return interpolate(maps, size=size, mode="bilinear", align_corners=False)
