@@ -1,5 +1,6 @@
 """The admin port: /metrics for Prometheus, /healthz and /readyz for probes. Plain HTTP."""
 
+import socket
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -22,7 +23,8 @@ class AdminServer:
     ) -> None:
         host, _, port = address.rpartition(":")
         handler = _handler(registry, is_ready)
-        self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
+        kind = _IPv6Server if host.startswith("[") else ThreadingHTTPServer
+        self._server = kind((host.strip("[]"), int(port)), handler)
         self._server.daemon_threads = True
         self._thread = Thread(target=self._server.serve_forever, name="admin", daemon=True)
 
@@ -30,7 +32,7 @@ class AdminServer:
     def address(self) -> str:
         """HOST:PORT that it listens on."""
         host, port = self._server.server_address[:2]
-        return f"{host!s}:{port}"
+        return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
 
     def start(self) -> None:
         """Begin to answer."""
@@ -41,6 +43,10 @@ class AdminServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _IPv6Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
 
 
 def _handler(

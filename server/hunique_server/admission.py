@@ -27,11 +27,12 @@ class Admission:
     def __init__(self, max_items: int, max_bytes: int) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._waiting: list[asyncio.Future[None]] = []
         self.items = 0
         """Pictures inside."""
         self.bytes = 0
         """Their encoded bytes."""
+        self.waiting: list[asyncio.Future[None]] = []
+        """Who waits for room; each is woken when somebody leaves."""
         self.mean_service_ms = 100.0
         """Moving mean of the time a picture takes, for retry hints."""
 
@@ -57,8 +58,13 @@ class Admission:
         """Room for one picture, as soon as there is."""
         while not self._fits(size_bytes):
             left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(left)
-            await left
+            self.waiting.append(left)
+            try:
+                await left
+            except asyncio.CancelledError:
+                if left in self.waiting:
+                    self.waiting.remove(left)
+                raise
         self._enter(size_bytes)
         try:
             yield
@@ -81,7 +87,7 @@ class Admission:
     def _leave(self, size_bytes: int) -> None:
         self.items -= 1
         self.bytes -= size_bytes
-        for waiting in self._waiting:
+        for waiting in self.waiting:
             if not waiting.done():
                 waiting.set_result(None)
-        self._waiting.clear()
+        self.waiting.clear()

@@ -166,10 +166,19 @@ class Batcher(Generic[Item, Result]):
         self._observe_batch(sum(entry.weight for entry in batch))
         items = [entry.item for entry in batch]
         loop = asyncio.get_running_loop()
-        results = await loop.run_in_executor(self._executor, self._run, items)
+        results = await loop.run_in_executor(self._executor, self._run_guarded, items)
         if len(results) != len(items):
             raise WrongCountError(f"expected {len(items)} results, found {len(results)}")
         return results
+
+    def _run_guarded(self, items: list[Item]) -> Sequence[Result]:
+        """Run; what a future cannot carry to its loop unharmed becomes a plain error."""
+        try:
+            return self._run(items)
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, StopIteration):
+                raise
+            raise RuntimeError(f"the engine raised {type(error).__name__}") from error
 
 
 def _is_wanted(entry: _Entry[Item, Result]) -> bool:

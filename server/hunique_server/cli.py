@@ -52,10 +52,11 @@ def _configure_logging(level: str, form: str) -> None:
 @click.option("--bundle", type=click.Path(path_type=Path), show_envvar=True, show_default=False,
               help="Folder of the model to serve. Default: the model that comes with hunique.")  # fmt: skip
 @click.option("--listen", multiple=True, default=("127.0.0.1:50051",), show_envvar=True,
-              help="HOST:PORT or unix:PATH of the gRPC service; repeat it for several. "
+              help="HOST:PORT or unix:PATH of the gRPC service; repeat it for several, in the "
+              "variable put spaces between them. "
               "Connections are not encrypted: keep to loopback, a private network or a mesh.")  # fmt: skip
 @click.option("--admin-listen", default="127.0.0.1:9464", show_envvar=True,
-              help="HOST:PORT of /metrics, /healthz and /readyz; '' for none.")  # fmt: skip
+              help="HOST:PORT of /metrics, /healthz and /readyz; none for none.")  # fmt: skip
 @click.option("--device", default="cpu", show_envvar=True,
               help="cpu; cuda or cuda:1 (ONNX Runtime); tensorrt (its TensorRT provider); "
               "native-tensorrt (an engine of hunique-export). A device that is not there is an "
@@ -90,6 +91,7 @@ def _configure_logging(level: str, form: str) -> None:
               show_envvar=True, help="json: one object a line, for log collectors.")  # fmt: skip
 def main(
     bundle: Path | None,
+    admin_listen: str,
     threads: int,
     workers: int,
     max_queue_mib: int,
@@ -105,6 +107,7 @@ def main(
     try:
         config = ServerConfig(
             bundle=bundle or default_bundle_path(),
+            admin_listen="" if admin_listen == "none" else admin_listen,
             threads=threads or cores,
             workers=workers or max(2, cores),
             max_queue_bytes=max_queue_mib * _MIB,

@@ -45,9 +45,11 @@ class ServerConfig:
         Raises:
             ConfigError: naming the value.
         """
-        for name in ("threads", "workers", "max_batch", "max_queue_items", "max_image_bytes"):
+        for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.drain_s < 0:
+            raise ConfigError(f"drain_s must be at least 0, found {self.drain_s}")
         if not self.listen:
             raise ConfigError("expected at least one address to listen on, found none")
         if self.max_queue_bytes < self.max_image_bytes:
@@ -55,18 +57,23 @@ class ServerConfig:
                 f"max_queue_bytes ({self.max_queue_bytes}) must hold at least one image of "
                 f"max_image_bytes ({self.max_image_bytes})"
             )
-        for address in (*self.listen, *filter(None, [self.admin_listen])):
-            check_address(address)
+        for address in self.listen:
+            if not is_unix(address) and not _is_host_and_port(address):
+                raise ConfigError(f"expected HOST:PORT or unix:PATH, found {address!r}")
+        if self.admin_listen and not _is_host_and_port(self.admin_listen):
+            raise ConfigError(f"expected HOST:PORT, found {self.admin_listen!r}")
 
 
-def check_address(address: str) -> None:
-    """Refuse what is neither HOST:PORT nor unix:PATH.
+_AT_LEAST_ONE = (
+    "threads", "workers", "max_batch", "max_queue_items", "max_image_bytes", "max_image_pixels",
+)  # fmt: skip
 
-    Raises:
-        ConfigError: with the address.
-    """
+
+def is_unix(address: str) -> bool:
+    """Whether an address is unix:PATH."""
+    return address.startswith("unix:") and len(address) > len("unix:")
+
+
+def _is_host_and_port(address: str) -> bool:
     host, _, port = address.rpartition(":")
-    if address.startswith("unix:") and len(address) > len("unix:"):
-        return
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"expected HOST:PORT or unix:PATH, found {address!r}")
+    return host not in ("", "unix") and port.isdecimal() and int(port) <= 65535

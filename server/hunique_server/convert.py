@@ -32,6 +32,8 @@ _STATUSES = {
     Status.NOT_ASSESSABLE: pb.STATUS_NOT_ASSESSABLE,
     Status.SKIPPED: pb.STATUS_SKIPPED,
 }
+# what is not among them is unspecified, or of a later wire, and ignored
+_OUTPUTS = frozenset(pb.Output.values()) - {pb.OUTPUT_UNSPECIFIED}
 _DEFAULT_OUTPUTS = frozenset((pb.OUTPUT_MASK_PNG, pb.OUTPUT_POLYGON))
 
 
@@ -60,7 +62,7 @@ def read_wish(request: pb.SegmentRequest) -> Wish:
             f"expected a request_id of at most {MAX_REQUEST_ID_LENGTH} characters, found "
             f"{len(request.request_id)}"
         )
-    outputs = frozenset(request.outputs) - {pb.OUTPUT_UNSPECIFIED} or _DEFAULT_OUTPUTS
+    outputs = _OUTPUTS & frozenset(request.outputs) or _DEFAULT_OUTPUTS
     if pb.OUTPUT_SCORES_ONLY in outputs and len(outputs) > 1:
         raise RequestError("OUTPUT_SCORES_ONLY excludes every other output; found others beside it")
     return Wish(

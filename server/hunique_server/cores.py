@@ -12,8 +12,7 @@ def usable_cores(cpu_max: Path = _CPU_MAX) -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = cpu_max.read_text(encoding="ascii").split()[:2]
-    except (OSError, ValueError):
+        quota_cores = ceil(int(quota) / int(period))
+    except (OSError, ValueError, ZeroDivisionError):  # no quota: none there, or "max"
         return allowed or 1
-    if quota == "max":
-        return allowed or 1
-    return max(1, min(allowed or 1, ceil(int(quota) / int(period))))
+    return max(1, min(allowed or 1, quota_cores))

@@ -7,12 +7,12 @@ fail with UNAVAILABLE.
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import platform
 import signal
-import stat
-import sys
+import socket
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
@@ -21,7 +21,7 @@ import cv2
 import grpc
 import numpy as np
 import PIL
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hunique_models.bundle import Bundle
@@ -30,7 +30,9 @@ from hunique_models.known_answer import check_known_answer
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 from hunique_server.admin import AdminServer
-from hunique_server.config import ConfigError, ServerConfig
+from hunique_server.config import ConfigError, ServerConfig, is_unix
+from hunique_server.health import SERVICE_NAME as HEALTH_NAME
+from hunique_server.health import Health
 from hunique_server.metrics import Metrics
 from hunique_server.segmenter import Segmenter
 from hunique_server.service import SERVICE_NAME, HandFeatures
@@ -38,6 +40,7 @@ from hunique_server.service import SERVICE_NAME, HandFeatures
 logger = logging.getLogger(__name__)
 
 _MESSAGE_OVERHEAD_BYTES = 64 * 1024
+_STDIN = 0
 
 
 class Server:
@@ -55,8 +58,9 @@ class Server:
         """What the gRPC service listens on, once started."""
         self.admin: AdminServer | None = None
         self._given_engine = engine
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._health = Health(SERVICE_NAME)
         self._ready = False
+        self._undo = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
         """Open and prove the model, then listen.
@@ -66,32 +70,38 @@ class Server:
             EngineError: the engine is not there or does not give the known answer.
             ConfigError: an address cannot be listened on.
         """
+        try:
+            await self._start()
+        except BaseException:
+            await self._undo.aclose()
+            raise
+
+    async def _start(self) -> None:
+        if self.config.admin_listen:
+            self._start_admin()
         bundle = Bundle.open(self.config.bundle)
-        self._engine = self._given_engine or open_engine(
-            bundle, self.config.device, self.config.threads
-        )
-        await asyncio.to_thread(self._prove, bundle)
-        model = _identity(bundle, self._engine)
-        self._segmenter = Segmenter(self.config, bundle, self._engine, model, self.metrics)
-        self._segmenter.start()
+        engine = self._given_engine or open_engine(bundle, self.config.device, self.config.threads)
+        self._undo.callback(engine.close)
+        await asyncio.to_thread(_prove, bundle, engine)
+        model = _identity(bundle, engine)
+        segmenter = Segmenter(self.config, bundle, engine, model, self.metrics)
+        segmenter.start()
+        self._undo.push_async_callback(segmenter.close)
         self.metrics.model_info.info(
             {"name": model.name, "version": model.version, "sha256": model.sha256,
              "engine": model.engine}
         )  # fmt: skip
-        self._server = self._build_server()
+        features = HandFeatures(segmenter, self.metrics)
+        server = self._build_server(features)
         for address in self.config.listen:
-            self.addresses.append(self._bind(address))
-        await self._server.start()
-        if self.config.admin_listen:
-            self._start_admin()
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+            self._bind(server, address)
+        await server.start()
+        self._undo.push_async_callback(server.stop, self.config.drain_s)
+        self._undo.callback(features.drain)
+        self._health.serve()
         self._ready = True
 
-    def _prove(self, bundle: Bundle) -> None:
-        self._engine.warm_up()
-        check_known_answer(bundle.manifest, self._engine)
-
-    def _build_server(self) -> grpc.aio.Server:
+    def _build_server(self, features: HandFeatures) -> grpc.aio.Server:
         server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length",
@@ -100,24 +110,25 @@ class Server:
                 ("grpc.so_reuseport", 0),
             ]
         )  # fmt: skip
-        features = HandFeatures(self._segmenter, self.metrics)
         pb_grpc.add_HandFeaturesServicer_to_server(features, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (SERVICE_NAME, HEALTH_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 
-    def _bind(self, address: str) -> str:
-        path = Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
+    def _bind(self, server: grpc.aio.Server, address: str) -> None:
+        path = Path(address.removeprefix("unix:")) if is_unix(address) else None
         if path is not None:
-            _remove_stale_socket(path)
+            _refuse_socket_in_use(path)
         try:
-            port = self._server.add_insecure_port(address)
+            port = server.add_insecure_port(address)
         except RuntimeError as error:
             raise ConfigError(f"cannot listen on {address}: is it in use?") from error
         if path is not None:
-            return address
-        return f"{address.rpartition(':')[0]}:{port}"
+            self._undo.callback(path.unlink, missing_ok=True)
+            self.addresses.append(address)
+        else:
+            self.addresses.append(f"{address.rpartition(':')[0]}:{port}")
 
     def _start_admin(self) -> None:
         try:
@@ -127,26 +138,21 @@ class Server:
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on {self.config.admin_listen} for metrics: {error.strerror}. "
-                "Choose another --admin-listen, or '' for none."
+                "Choose another --admin-listen, or 'none'."
             ) from error
         self.admin.start()
-
-    async def _set_health(self, status: "health_pb2.HealthCheckResponse.ServingStatus") -> None:
-        for name in ("", SERVICE_NAME):
-            await self._health.set(name, status)
+        self._undo.callback(self.admin.close)
 
     async def stop(self) -> None:
-        """Drain and end."""
+        """Drain and end. May be called again."""
         self._ready = False
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        await self._server.stop(self.config.drain_s)
-        await self._segmenter.close()
-        if self.admin is not None:
-            self.admin.close()
-        self._engine.close()
-        for address in self.addresses:
-            if address.startswith("unix:"):
-                Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+        self._health.end()
+        await self._undo.aclose()
+
+
+def _prove(bundle: Bundle, engine: Engine) -> None:
+    engine.warm_up()
+    check_known_answer(bundle.manifest, engine)
 
 
 async def serve(config: ServerConfig) -> None:
@@ -156,9 +162,10 @@ async def serve(config: ServerConfig) -> None:
     """
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
+    signals = itertools.count()
 
     def end() -> None:
-        if ending.is_set():
+        if next(signals):
             os._exit(1)
         ending.set()
 
@@ -181,8 +188,9 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, ending: asyncio.Event) -> Non
     """End when standard input closes, which it does however the parent ends."""
 
     def watch() -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while sys.stdin.buffer.read(1):
+        # not sys.stdin: a thread that reads it keeps the interpreter from ending
+        with contextlib.suppress(OSError):
+            while os.read(_STDIN, 1024):
                 pass
         with contextlib.suppress(RuntimeError):  # the loop may have ended first
             loop.call_soon_threadsafe(ending.set)
@@ -190,10 +198,19 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, ending: asyncio.Event) -> Non
     Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _remove_stale_socket(path: Path) -> None:
-    """A server that was killed leaves its socket behind."""
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-        path.unlink()
+def _refuse_socket_in_use(path: Path) -> None:
+    """Leave others theirs: gRPC itself takes over any socket, not only stale ones.
+
+    Raises:
+        ConfigError: somebody listens on it, or would not say.
+    """
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+    raise ConfigError(f"cannot listen on unix:{path}: it is in use")
 
 
 def _identity(bundle: Bundle, engine: Engine) -> pb.ModelIdentity:

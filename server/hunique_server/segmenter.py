@@ -19,7 +19,7 @@ from hunique_models.image import DecodeLimits, check_size_bytes
 from hunique_models.pipeline import Pipeline, Prepared
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_server.admission import Admission
-from hunique_server.batcher import Batcher, DeadlinePassedError
+from hunique_server.batcher import Batcher, DeadlinePassedError, WrongCountError
 from hunique_server.config import ServerConfig
 from hunique_server.convert import Wish, read_wish, write_response
 from hunique_server.metrics import Metrics
@@ -71,8 +71,8 @@ class Segmenter:
     async def close(self) -> None:
         """End the batcher and the pools."""
         await self._batcher.close()
-        self._workers.shutdown(wait=True, cancel_futures=True)
-        self._engine_thread.shutdown(wait=True)
+        await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._engine_thread.shutdown, wait=True)
 
     def admit(self, request: pb.SegmentRequest) -> AbstractContextManager[None]:
         """Room for a request, decided by its size alone.
@@ -113,6 +113,7 @@ class Segmenter:
         prepared = await loop.run_in_executor(
             self._workers, self._prepare, request.image, wish, deadline_s
         )
+        self._metrics.decode_duration.observe(prepared.decode_ns / 1e9)
         tiles = prepared.looks.tiles
         answer = await self._batcher.submit(tiles, weight=len(tiles), deadline_s=deadline_s)
         response, postprocess_ns = await loop.run_in_executor(
@@ -142,7 +143,7 @@ class Segmenter:
         """Run the looks of several pictures, at most `max_batch` at once."""
         looks = np.concatenate(items) if len(items) > 1 else items[0]
         parts = [
-            self._engine.run(looks[first : first + self._max_batch])
+            self._run_looks(looks[first : first + self._max_batch])
             for first in range(0, len(looks), self._max_batch)
         ]
         probability = np.concatenate([part.probability for part in parts])
@@ -153,9 +154,18 @@ class Segmenter:
             EngineOutput(probability[a:b], score[a:b]) for a, b in zip(starts, ends, strict=True)
         ]
 
+    def _run_looks(self, looks: Tiles) -> EngineOutput:
+        output = self._engine.run(looks)
+        if not len(output.probability) == len(output.score) == len(looks):
+            # were this let through, a picture would get its neighbour's answer
+            raise WrongCountError(
+                f"expected answers to {len(looks)} looks, found {len(output.probability)} maps "
+                f"and {len(output.score)} scores"
+            )
+        return output
+
     def _observe(self, response: pb.SegmentResponse) -> None:
         timings = response.provenance.timings
-        self._metrics.decode_duration.observe(timings.decode_ns / 1e9)
         self._metrics.queue_duration.observe(timings.queue_ns / 1e9)
         self._metrics.inference_duration.observe(timings.inference_ns / 1e9)
         self._metrics.postprocess_duration.observe(timings.postprocess_ns / 1e9)

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import grpc
 
@@ -17,7 +18,8 @@ SERVICE_NAME = "hunique.v1.HandFeatures"
 RETRY_AFTER = "retry-after-ms"
 """Trailing metadata of RESOURCE_EXHAUSTED where another try may succeed."""
 STREAM_IN_FLIGHT = 16
-"""Pictures of one stream that are worked on at once; the stream is not read beyond."""
+"""Pictures of one stream that are worked on, or whose answers the caller has not taken; the
+stream is not read beyond."""
 
 Context = grpc.aio.ServicerContext[pb.SegmentRequest, pb.SegmentResponse]
 
@@ -33,24 +35,36 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
     def __init__(self, segmenter: Segmenter, metrics: Metrics) -> None:
         self._segmenter = segmenter
         self._metrics = metrics
+        self._draining = False
+        self._reading: set[asyncio.Task[None]] = set()
 
     async def Segment(  # noqa: N802 - the name on the wire
         self, request: pb.SegmentRequest, context: Context
     ) -> pb.SegmentResponse:
         """One photograph, one answer."""
+        outcome = await self._outcome(request, _deadline_s(context))
+        # gRPC keeps what `abort` raises, and with it this frame, until the garbage collector
+        # comes; the picture must not stay as long
+        del request
+        if isinstance(outcome, Failure):
+            await context.abort(outcome.code, outcome.message, _trailer(outcome))
+        return outcome
+
+    async def _outcome(
+        self, request: pb.SegmentRequest, deadline_s: float | None
+    ) -> pb.SegmentResponse | Failure:
         started_s = time.monotonic()
         try:
             with self._segmenter.admit(request):
-                response = await self._segmenter.segment(request, _deadline_s(context))
+                response = await self._segmenter.segment(request, deadline_s)
         except asyncio.CancelledError:
             self._count("Segment", grpc.StatusCode.CANCELLED.name, started_s)
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it becomes the status of the call
             failure = failure_of(error)
             self._count("Segment", failure.code.name, started_s)
             self._count_rejection(failure)
-            await context.abort(failure.code, failure.message, _trailer(failure))
-            raise
+            return failure
         self._count("Segment", grpc.StatusCode.OK.name, started_s)
         return response
 
@@ -58,16 +72,27 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
         self, request_iterator: AsyncIterator[pb.SegmentRequest], context: Context
     ) -> AsyncIterator[pb.SegmentStreamResponse]:
         """Many photographs; answers as they are ready."""
-        answers: asyncio.Queue[pb.SegmentStreamResponse | None] = asyncio.Queue()
-        reader = asyncio.create_task(
-            self._read_stream(request_iterator, answers, _deadline_s(context))
-        )
+        stream = _Stream(_deadline_s(context))
+        worker = asyncio.create_task(self._work_on(stream, request_iterator))
         try:
-            while (answer := await answers.get()) is not None:
+            while (answer := await stream.answers.get()) is not None:
                 yield answer
-            await reader
+                stream.places.release()
+            if not await worker:
+                await context.abort(
+                    grpc.StatusCode.UNAVAILABLE,
+                    "The server is ending; pictures without an answer were not examined. "
+                    "Send them to another one.",
+                )
         finally:
-            reader.cancel()
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+
+    def drain(self) -> None:
+        """Read no further from any stream; what was read is still answered."""
+        self._draining = True
+        for reading in self._reading:
+            reading.cancel()
 
     async def DescribeModel(  # noqa: N802 - the name on the wire
         self, request: pb.DescribeModelRequest, context: Context
@@ -81,55 +106,51 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
             )
         return describe(self._segmenter.manifest, self._segmenter.model, self._segmenter.limits)
 
-    async def _read_stream(
-        self,
-        requests: AsyncIterator[pb.SegmentRequest],
-        answers: "asyncio.Queue[pb.SegmentStreamResponse | None]",
-        deadline_s: float | None,
-    ) -> None:
-        """Start the work of each request; ends the answers with None."""
-        places = asyncio.Semaphore(STREAM_IN_FLIGHT)
-        open_ids: set[str] = set()
+    async def _work_on(self, stream: "_Stream", requests: AsyncIterator[pb.SegmentRequest]) -> bool:
+        """Answer a stream's requests, then None; whether all that the caller sent were read."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                async for request in requests:
-                    await places.acquire()
-                    task = tasks.create_task(self._answer_of_stream(request, open_ids, deadline_s))
-                    task.add_done_callback(lambda done: _put(done, answers, places))
+                reading = tasks.create_task(self._read(stream, requests, tasks))
+                self._reading.add(reading)
+                reading.add_done_callback(self._reading.discard)
+                if self._draining:
+                    reading.cancel()
         finally:
-            answers.put_nowait(None)
+            stream.answers.put_nowait(None)
+        return not reading.cancelled()
 
-    async def _answer_of_stream(
-        self, request: pb.SegmentRequest, open_ids: set[str], deadline_s: float | None
-    ) -> pb.SegmentStreamResponse:
-        """The outcome of one request; never raises but when cancelled."""
+    async def _read(
+        self,
+        stream: "_Stream",
+        requests: AsyncIterator[pb.SegmentRequest],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """Start the work on each request, as far as there are places."""
+        async for request in requests:
+            await stream.places.acquire()
+            tasks.create_task(self._answer_in(stream, request))
+
+    async def _answer_in(self, stream: "_Stream", request: pb.SegmentRequest) -> None:
+        """Add the outcome of one request to the answers; never raises but when cancelled."""
         started_s = time.monotonic()
-        request_id = request.request_id
+        answer = pb.SegmentStreamResponse(request_id=request.request_id)
+        code = grpc.StatusCode.OK
         try:
-            if not request_id or request_id in open_ids:
-                raise RequestError(
-                    "expected a request_id that no unanswered request of this stream has; found "
-                    + ("one in use" if request_id else "none")
-                )
-            open_ids.add(request_id)
-            response = await self._segment_when_there_is_room(request, deadline_s)
-            open_ids.discard(request_id)
+            # a stream waits for room instead of failing, which slows its sender
+            with stream.reserve(request.request_id):
+                async with self._segmenter.wait(request):
+                    response = await self._segmenter.segment(request, stream.deadline_s)
+            answer.response.CopyFrom(response)
+        except asyncio.CancelledError:
+            self._count("SegmentStream", grpc.StatusCode.CANCELLED.name, started_s)
+            raise
         except Exception as error:  # noqa: BLE001 - it becomes the answer to this request
-            if not isinstance(error, RequestError):
-                open_ids.discard(request_id)
             failure = failure_of(error)
-            self._count("SegmentStream", failure.code.name, started_s)
+            code = failure.code
             self._count_rejection(failure)
-            return _stream_error(request_id, failure)
-        self._count("SegmentStream", grpc.StatusCode.OK.name, started_s)
-        return pb.SegmentStreamResponse(request_id=request_id, response=response)
-
-    async def _segment_when_there_is_room(
-        self, request: pb.SegmentRequest, deadline_s: float | None
-    ) -> pb.SegmentResponse:
-        """Wait for a place instead of failing: a stream that is not read slows its sender."""
-        async with self._segmenter.wait(request):
-            return await self._segmenter.segment(request, deadline_s)
+            answer.error.CopyFrom(_picture_error(failure))
+        self._count("SegmentStream", code.name, started_s)
+        stream.answers.put_nowait(answer)
 
     def _count(self, method: str, code: str, started_s: float) -> None:
         self._metrics.requests.labels(method, code).inc()
@@ -143,14 +164,37 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
             self._metrics.rejected.labels("deadline").inc()
 
 
-def _put(
-    done: "asyncio.Task[pb.SegmentStreamResponse]",
-    answers: "asyncio.Queue[pb.SegmentStreamResponse | None]",
-    places: asyncio.Semaphore,
-) -> None:
-    places.release()
-    if not done.cancelled() and done.exception() is None:
-        answers.put_nowait(done.result())
+class _Stream:
+    """What one stream is about.
+
+    Args:
+        deadline_s: the caller's, on the monotonic clock.
+    """
+
+    def __init__(self, deadline_s: float | None) -> None:
+        self.deadline_s = deadline_s
+        self.answers: asyncio.Queue[pb.SegmentStreamResponse | None] = asyncio.Queue()
+        self.places = asyncio.Semaphore(STREAM_IN_FLIGHT)
+        """Free for pictures; one is taken until the caller has the answer."""
+        self._open_ids: set[str] = set()
+
+    @contextmanager
+    def reserve(self, request_id: str) -> Iterator[None]:
+        """Keep an id from others while its request is worked on.
+
+        Raises:
+            RequestError: there is no id, or it is in use.
+        """
+        if not request_id or request_id in self._open_ids:
+            raise RequestError(
+                "expected a request_id that no unanswered request of this stream has; found "
+                + ("one in use" if request_id else "none")
+            )
+        self._open_ids.add(request_id)
+        try:
+            yield
+        finally:
+            self._open_ids.remove(request_id)
 
 
 def _deadline_s(context: Context) -> float | None:
@@ -163,12 +207,9 @@ def _trailer(failure: Failure) -> tuple[tuple[str, str], ...]:
     return ((RETRY_AFTER, str(failure.retry_after_ms)),) if failure.retry_after_ms else ()
 
 
-def _stream_error(request_id: str, failure: Failure) -> pb.SegmentStreamResponse:
-    return pb.SegmentStreamResponse(
-        request_id=request_id,
-        error=pb.PictureError(
-            code=failure.code.value[0],
-            message=failure.message,
-            retry_after_ms=failure.retry_after_ms,
-        ),
+def _picture_error(failure: Failure) -> pb.PictureError:
+    return pb.PictureError(
+        code=failure.code.value[0],
+        message=failure.message,
+        retry_after_ms=failure.retry_after_ms,
     )

@@ -1,0 +1,114 @@
+import asyncio
+
+import pytest
+
+from hunique_server.admission import Admission, QueueFullError
+
+
+def test_full_of_pictures_is_said_with_a_time() -> None:
+    """One picture too many is refused at once, and told when to come back."""
+    admission = Admission(max_items=1, max_bytes=100)
+    with admission.admit(10):
+        with (
+            pytest.raises(QueueFullError, match=r"full \(items\).*again in \d+ ms") as refused,
+            admission.admit(10),
+        ):
+            pass
+        assert refused.value.retry_after_ms >= 10
+        assert (admission.items, admission.bytes) == (1, 10)
+
+
+def test_full_of_bytes_is_refused() -> None:
+    """Pictures whose bytes do not fit are refused, smaller ones still come in."""
+    admission = Admission(max_items=9, max_bytes=100)
+    with admission.admit(60):
+        with pytest.raises(QueueFullError, match="bytes"), admission.admit(41):
+            pass
+        with admission.admit(40):
+            assert admission.bytes == 100
+
+
+def test_lone_picture_always_fits() -> None:
+    """A picture larger than the whole queue is served when nobody else is there."""
+    with Admission(max_items=1, max_bytes=10).admit(11):
+        pass
+
+
+def test_place_is_given_back_after_an_error() -> None:
+    """A picture that fails leaves as much room as one that is answered."""
+    admission = Admission(max_items=1, max_bytes=100)
+    with pytest.raises(ZeroDivisionError), admission.admit(50):
+        _ = 1 / 0
+    assert (admission.items, admission.bytes) == (0, 0)
+
+
+def test_time_to_come_back_follows_the_load() -> None:
+    """The slower pictures are, the later a refused caller is asked to come."""
+    admission, hints = Admission(max_items=1, max_bytes=100), []
+    for service_s in (0.001, 30.0):
+        for _ in range(200):
+            admission.observe(service_s)
+        with admission.admit(1), pytest.raises(QueueFullError) as refused, admission.admit(1):
+            pass
+        hints.append(refused.value.retry_after_ms)
+    assert hints[0] == 10
+    assert 10_000 < hints[1] < 20_000
+
+
+async def test_waiting_goes_on_when_there_is_room() -> None:
+    """Who waits comes in as places become free, in the order of coming, never too many."""
+    admission, order, most = Admission(max_items=1, max_bytes=100), [], 0
+
+    async def caller(number: int) -> None:
+        nonlocal most
+        async with admission.wait(10):
+            order.append(number)
+            most = max(most, admission.items)
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(caller(number) for number in range(20)))
+    assert order == list(range(20))
+    assert most == 1
+    assert (admission.items, admission.bytes) == (0, 0)
+
+
+async def test_caller_that_gives_up_waiting_takes_no_place() -> None:
+    """Cancelled while it waits, or just as its turn comes: the next one gets the place."""
+    admission = Admission(max_items=1, max_bytes=100)
+    entered: list[str] = []
+
+    async def caller(name: str) -> None:
+        async with admission.wait(10):
+            entered.append(name)
+
+    with admission.admit(10):
+        gone, unlucky, patient = (
+            asyncio.create_task(caller(name)) for name in ("gone", "unlucky", "patient")
+        )
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+    unlucky.cancel()  # the place is free, and it has not run since
+    await asyncio.wait_for(patient, 60)
+    assert entered == ["patient"]
+    assert gone.cancelled()
+    assert unlucky.cancelled()
+    assert (admission.items, admission.bytes) == (0, 0)
+
+
+async def test_waiters_that_gave_up_are_forgotten() -> None:
+    """A server that stays full does not remember everyone who ever waited."""
+    admission = Admission(max_items=1, max_bytes=100)
+
+    async def caller() -> None:
+        async with admission.wait(10):
+            pytest.fail("there was no room")
+
+    with admission.admit(10):
+        for _ in range(10):
+            task = asyncio.create_task(caller())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert not admission.waiting
