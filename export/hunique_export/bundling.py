@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hunique_export.errors import ExportError
 from hunique_export.onnx_graph import export_graph
 from hunique_export.parity import ParityPictures, compare, require_agreement
 from hunique_models.bundle import MODEL_NAME, Bundle, write_bundle
@@ -15,6 +16,11 @@ from hunique_models.manifest import Manifest
 from hunique_training.checkpoint import ModelCheckpoint, load_model
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.manifest import manifest_of
+
+TAUGHT_BY_MASKS = (
+    "Fully supervised: masks of the training pictures taught it, not image-level labels alone."
+)
+"""Ends the data statement of a model with supervision "pixel"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +46,33 @@ def export_bundle(
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
+        ExportError: its segmentation was never trained.
         ParityError: the graph disagrees with the network; nothing was written.
         BundleFormatError: something is in the way.
     """
     model = load_model(checkpoint)
+    if model.method != "cosa":
+        raise ExportError(
+            f"{checkpoint}: expected a model that segments, found one of the method "
+            f"{model.method}, a classifier alone. Make pseudo-labels of it and export the second "
+            "stage that they teach."
+        )
     graph = export_graph(model)
     manifest = dataclasses.replace(
         manifest_of(model),
-        **dataclasses.asdict(release),
+        **dataclasses.asdict(with_supervision(release, model)),
         created_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     proven = _prove(manifest, graph, model, pictures)
     return write_bundle(folder, proven, {MODEL_NAME: graph}, replace=replace)
+
+
+def with_supervision(release: Release, model: ModelCheckpoint) -> Release:
+    """What people must be told, masks that taught the model among it, whatever was typed."""
+    if model.supervision != "pixel":
+        return release
+    statement = f"{release.training_data_statement} {TAUGHT_BY_MASKS}"
+    return dataclasses.replace(release, training_data_statement=statement)
 
 
 def _prove(

@@ -1,4 +1,4 @@
-"""What serves many at once: `hunique.v1.HandFeatures` over gRPC.
+"""What serves many at once: `hunique.v1.HandFeatures` and the Open Inference Protocol, over gRPC.
 
     request -> admission -> decode (threads) -> batcher -> engine -> findings (threads) -> answer
 

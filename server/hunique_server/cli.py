@@ -101,7 +101,11 @@ def main(
     log_format: str,
     **rest: object,
 ) -> None:
-    """Serve a model over gRPC (hunique.v1.HandFeatures, health, reflection)."""
+    """Serve a model over gRPC.
+
+    The services are hunique.v1.HandFeatures, the Open Inference Protocol
+    (inference.GRPCInferenceService), health and reflection.
+    """
     _configure_logging(log_level, log_format)
     cores = usable_cores()
     try:

@@ -23,6 +23,10 @@ class RequestError(Exception):
     """A request that cannot be understood; the message says what was expected and found."""
 
 
+class ModelNotServedError(Exception):
+    """Another model or version was asked for than the one that is served."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """What a caller is told."""
@@ -39,6 +43,7 @@ _CODES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (ImageTooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (InputError, grpc.StatusCode.INVALID_ARGUMENT),
     (RequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (ModelNotServedError, grpc.StatusCode.NOT_FOUND),
     (QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DeadlinePassedError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BatcherClosedError, grpc.StatusCode.UNAVAILABLE),
@@ -57,3 +62,13 @@ def failure_of(error: BaseException) -> Failure:
         code=grpc.StatusCode.INTERNAL,
         message="The server failed on this picture; its log says why. Other pictures are served.",
     )
+
+
+def check_model_name(name: str, served: str) -> None:
+    """Let pass what names the served model: its name, "default", or nothing.
+
+    Raises:
+        ModelNotServedError: it names another one.
+    """
+    if name not in ("", "default", served):
+        raise ModelNotServedError(f"expected the model {served!r} or no name, found {name[:64]!r}")

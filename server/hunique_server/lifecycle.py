@@ -27,6 +27,7 @@ from grpc_reflection.v1alpha import reflection
 from hunique_models.bundle import Bundle
 from hunique_models.engine import Engine, open_engine
 from hunique_models.known_answer import check_known_answer
+from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 from hunique_server.admin import AdminServer
@@ -34,6 +35,8 @@ from hunique_server.config import ConfigError, ServerConfig, is_unix
 from hunique_server.health import SERVICE_NAME as HEALTH_NAME
 from hunique_server.health import Health
 from hunique_server.metrics import Metrics
+from hunique_server.oip_service import SERVICE_NAME as OIP_NAME
+from hunique_server.oip_service import OpenInference
 from hunique_server.segmenter import Segmenter
 from hunique_server.service import SERVICE_NAME, HandFeatures
 
@@ -58,7 +61,7 @@ class Server:
         """What the gRPC service listens on, once started."""
         self.admin: AdminServer | None = None
         self._given_engine = engine
-        self._health = Health(SERVICE_NAME)
+        self._health = Health(SERVICE_NAME, OIP_NAME)
         self._ready = False
         self._undo = contextlib.AsyncExitStack()
 
@@ -92,16 +95,18 @@ class Server:
              "engine": model.engine}
         )  # fmt: skip
         features = HandFeatures(segmenter, self.metrics)
-        server = self._build_server(features)
+        inference = OpenInference(segmenter, self.metrics, lambda: self._ready)
+        server = self._build_server(features, inference)
         for address in self.config.listen:
             self._bind(server, address)
         await server.start()
         self._undo.push_async_callback(server.stop, self.config.drain_s)
         self._undo.callback(features.drain)
+        self._undo.callback(inference.drain)
         self._health.serve()
         self._ready = True
 
-    def _build_server(self, features: HandFeatures) -> grpc.aio.Server:
+    def _build_server(self, features: HandFeatures, inference: OpenInference) -> grpc.aio.Server:
         server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length",
@@ -111,8 +116,9 @@ class Server:
             ]
         )  # fmt: skip
         pb_grpc.add_HandFeaturesServicer_to_server(features, server)
+        oip_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE_NAME, HEALTH_NAME, reflection.SERVICE_NAME)
+        names = (SERVICE_NAME, OIP_NAME, HEALTH_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 

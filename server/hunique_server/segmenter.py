@@ -5,9 +5,10 @@ admission (loop) -> decode (threads) -> batcher -> engine -> findings (threads)
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,16 @@ from hunique_models.bundle import Bundle
 from hunique_models.engine import Engine, EngineOutput
 from hunique_models.findings import check_classes
 from hunique_models.image import DecodeLimits, check_size_bytes
-from hunique_models.pipeline import Pipeline, Prepared
+from hunique_models.pipeline import PictureFindings, Pipeline, Prepared
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_server.admission import Admission
-from hunique_server.batcher import Batcher, DeadlinePassedError, WrongCountError
+from hunique_server.batcher import Answer, Batcher, DeadlinePassedError, WrongCountError
 from hunique_server.config import ServerConfig
 from hunique_server.convert import Wish, read_wish, write_response
 from hunique_server.metrics import Metrics
 
 Tiles = NDArray[np.uint8]
+Drawn = TypeVar("Drawn")
 
 
 class Segmenter:
@@ -59,7 +61,7 @@ class Segmenter:
         self._workers = ThreadPoolExecutor(config.workers, thread_name_prefix="worker")
         self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._batcher: Batcher[Tiles, EngineOutput] = Batcher(
-            self._run, self._engine_thread, config.max_batch, metrics.batch_size.observe
+            self._run_items, self._engine_thread, config.max_batch, metrics.batch_size.observe
         )
         metrics.queue_items.set_function(lambda: self.admission.items)
         metrics.queue_bytes.set_function(lambda: self.admission.bytes)
@@ -106,25 +108,62 @@ class Segmenter:
             RequestError, InputError: the request or its picture cannot be served.
             DeadlinePassedError: too late.
         """
+        response, _ = await self.examine(
+            request.image, read_wish(request), deadline_s, draw=lambda _: None
+        )
+        return response
+
+    async def examine(
+        self,
+        image: bytes,
+        wish: Wish,
+        deadline_s: float | None,
+        draw: Callable[[PictureFindings], Drawn],
+    ) -> tuple[pb.SegmentResponse, Drawn]:
+        """Segment one admitted picture; the answer, and what `draw` makes of the findings.
+
+        Args:
+            image: the encoded picture.
+            wish: what is wanted of it.
+            deadline_s: on the monotonic clock.
+            draw: called where the answer is written, in a thread.
+
+        Raises:
+            InputError: the picture cannot be served, or a class is not the model's.
+            DeadlinePassedError: too late.
+        """
         started_ns = time.monotonic_ns()
-        wish = read_wish(request)
         check_classes(wish.classes, self.manifest)
         loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(
-            self._workers, self._prepare, request.image, wish, deadline_s
-        )
+        prepared = await loop.run_in_executor(self._workers, self._prepare, image, wish, deadline_s)
         self._metrics.decode_duration.observe(prepared.decode_ns / 1e9)
-        tiles = prepared.looks.tiles
-        answer = await self._batcher.submit(tiles, weight=len(tiles), deadline_s=deadline_s)
-        response, postprocess_ns = await loop.run_in_executor(
-            self._workers, self._finish, prepared, answer.result, wish
+        answer = await self._run_in_batch(prepared.looks.tiles, deadline_s)
+        (response, drawn), postprocess_ns = await loop.run_in_executor(
+            self._workers, self._finish, prepared, answer.result, wish, draw
         )
         timings = response.provenance.timings
         timings.decode_ns, timings.queue_ns = prepared.decode_ns, answer.queue_ns
         timings.inference_ns, timings.postprocess_ns = answer.run_ns, postprocess_ns
         timings.total_ns = time.monotonic_ns() - started_ns
         self._observe(response)
-        return response
+        return response, drawn
+
+    async def run(self, looks: Tiles, deadline_s: float | None) -> EngineOutput:
+        """What the engine says of admitted looks (N, S, S, 3) that a caller cut itself.
+
+        Raises:
+            DeadlinePassedError: too late.
+        """
+        started_s = time.monotonic()
+        answer = await self._run_in_batch(looks, deadline_s)
+        self.admission.observe(time.monotonic() - started_s)
+        return answer.result
+
+    async def _run_in_batch(self, looks: Tiles, deadline_s: float | None) -> Answer[EngineOutput]:
+        answer = await self._batcher.submit(looks, weight=len(looks), deadline_s=deadline_s)
+        self._metrics.queue_duration.observe(answer.queue_ns / 1e9)
+        self._metrics.inference_duration.observe(answer.run_ns / 1e9)
+        return answer
 
     def _prepare(self, data: bytes, wish: Wish, deadline_s: float | None) -> Prepared:
         if deadline_s is not None and time.monotonic() >= deadline_s:
@@ -132,14 +171,18 @@ class Segmenter:
         return self._pipeline.prepare(data, wish.detail)
 
     def _finish(
-        self, prepared: Prepared, output: EngineOutput, wish: Wish
-    ) -> tuple[pb.SegmentResponse, int]:
+        self,
+        prepared: Prepared,
+        output: EngineOutput,
+        wish: Wish,
+        draw: Callable[[PictureFindings], Drawn],
+    ) -> tuple[tuple[pb.SegmentResponse, Drawn], int]:
         started_ns = time.monotonic_ns()
         found = self._pipeline.finish(prepared, output.probability, output.score, wish.classes)
         response = write_response(found, wish, self.model, self.manifest)
-        return response, time.monotonic_ns() - started_ns
+        return (response, draw(found)), time.monotonic_ns() - started_ns
 
-    def _run(self, items: list[Tiles]) -> Sequence[EngineOutput]:
+    def _run_items(self, items: list[Tiles]) -> Sequence[EngineOutput]:
         """Run the looks of several pictures, at most `max_batch` at once."""
         looks = np.concatenate(items) if len(items) > 1 else items[0]
         parts = [
@@ -166,8 +209,6 @@ class Segmenter:
 
     def _observe(self, response: pb.SegmentResponse) -> None:
         timings = response.provenance.timings
-        self._metrics.queue_duration.observe(timings.queue_ns / 1e9)
-        self._metrics.inference_duration.observe(timings.inference_ns / 1e9)
         self._metrics.postprocess_duration.observe(timings.postprocess_ns / 1e9)
         self.admission.observe(timings.total_ns / 1e9)
         for finding in response.findings:

@@ -32,7 +32,8 @@ def test_typed_stubs_and_schema_travel(wheel_files: dict[str, int]) -> None:
     """Type checkers, gRPC callers and bundle readers find what they need."""
     wanted = {f"{package}/py.typed" for package in PACKAGES}
     wanted |= {
-        f"hunique_proto/v1/hand_features{end}"
+        f"hunique_proto/{stem}{end}"
+        for stem in ("v1/hand_features", "inference/open_inference")
         for end in (".proto", "_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
     }
     wanted.add("hunique_models/manifest.schema.json")

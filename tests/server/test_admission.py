@@ -112,3 +112,20 @@ async def test_waiters_that_gave_up_are_forgotten() -> None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         assert not admission.waiting
+
+
+async def test_several_come_in_together_or_not_at_all() -> None:
+    """Pictures of one request never hold some places while they wait for the others."""
+    admission = Admission(max_items=3, max_bytes=100)
+    with admission.admit(10, items=2):
+        with pytest.raises(QueueFullError, match="items"), admission.admit(10, items=2):
+            pass
+        assert (admission.items, admission.bytes) == (2, 10)
+
+    async def caller() -> None:
+        async with admission.wait(10, items=2):
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(caller() for _ in range(20)))
+    assert (admission.items, admission.bytes) == (0, 0)

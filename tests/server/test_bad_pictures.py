@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from hunique_models.bundle import Bundle
+from hunique_proto.inference import open_inference_pb2 as oip
+from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 
@@ -27,6 +29,7 @@ class Running(NamedTuple):
     """A server process that takes images of 8 MiB and 2 megapixels."""
 
     stub: Any
+    inference: Any
     pid: int
 
     def segment(self, image: bytes) -> pb.SegmentResponse:
@@ -41,6 +44,15 @@ class Running(NamedTuple):
             self.segment(image)
         assert isinstance(refused.value, grpc.Call)
         return refused.value
+
+    def inference_refusal(self, image: bytes) -> None:
+        """One picture is refused to a caller of the Open Inference Protocol."""
+        tensor = {"name": "encoded_image", "datatype": "BYTES", "shape": [1]}
+        raw = len(image).to_bytes(4, "little") + image
+        with pytest.raises(grpc.RpcError):
+            self.inference.ModelInfer(
+                oip.ModelInferRequest(inputs=[tensor], raw_input_contents=[raw]), timeout=LONG_S
+            )
 
     def memory_mib(self) -> float:
         """Resident memory of the server."""
@@ -59,7 +71,8 @@ def running(
         server_process(tiny_bundle.path, socket, *flags) as (process, address),
         grpc.insecure_channel(address, UNLIMITED) as channel,
     ):
-        yield Running(pb_grpc.HandFeaturesStub(channel), process.pid)
+        inference = oip_grpc.GRPCInferenceServiceStub(channel)
+        yield Running(pb_grpc.HandFeaturesStub(channel), inference, process.pid)
 
 
 @pytest.fixture(scope="module")
@@ -233,14 +246,16 @@ def test_deep_picture_is_scaled_to_eight_bits(
     assert list(answer.provenance.remarks) == ["values of more than 8 bits were scaled to 8 bits"]
 
 
+@pytest.mark.parametrize("way", ["refusal", "inference_refusal"])
 def test_refusals_leave_no_memory_behind(
-    running: Running, refused_pictures: dict[str, bytes]
+    running: Running, refused_pictures: dict[str, bytes], way: str
 ) -> None:
     """After hundreds of MiB of refused pictures the server has not kept a fifth of them."""
+    refuse = getattr(running, way)
     large = (refused_pictures["too many bytes"], bytes(8 * MIB - 1))
     for image in (*refused_pictures.values(), *large * 3):
-        running.refusal(image)
+        refuse(image)
     before_mib = running.memory_mib()
     for image in (*refused_pictures.values(), *large * 20):
-        running.refusal(image)
+        refuse(image)
     assert running.memory_mib() < before_mib + 64

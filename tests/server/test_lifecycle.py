@@ -25,6 +25,7 @@ from hunique_server.lifecycle import Server
 
 LONG_S = 120.0
 SERVICE = "hunique.v1.HandFeatures"
+INFERENCE = "inference.GRPCInferenceService"
 Code = grpc.StatusCode
 Health = health_pb2.HealthCheckResponse
 HealthRequest = health_pb2.HealthCheckRequest
@@ -43,10 +44,10 @@ async def _code(call: Any) -> grpc.StatusCode:
 
 
 async def test_health_is_told_truly(serve: Any) -> None:
-    """The server and its service are SERVING; a service that is not there is NOT_FOUND."""
+    """The server and its services are SERVING; a service that is not there is NOT_FOUND."""
     served = await serve()
     health = health_pb2_grpc.HealthStub(served.channel)
-    for name in ("", SERVICE):
+    for name in ("", SERVICE, INFERENCE):
         assert (await health.Check(HealthRequest(service=name))).status == Health.SERVING
     assert await _code(health.Check(HealthRequest(service="other"))) is Code.NOT_FOUND
     watch = health.Watch(HealthRequest(service="other"))
@@ -75,13 +76,15 @@ async def test_reflection_tells_a_stranger_everything(serve: Any) -> None:
             database = ProtoReflectionDescriptorDatabase(channel)
             pool = DescriptorPool(database)
             pool.FindServiceByName(SERVICE)
+            pool.FindServiceByName(INFERENCE)
             return list(database.get_services()), pool
 
     names, pool = await asyncio.to_thread(look)
-    assert {SERVICE, "grpc.health.v1.Health"} <= set(names)
+    assert {SERVICE, INFERENCE, "grpc.health.v1.Health"} <= set(names)
     service = pool.FindServiceByName(SERVICE)
     assert {m.name for m in service.methods} == {"Segment", "SegmentStream", "DescribeModel"}
     assert "image" in service.methods_by_name["Segment"].input_type.fields_by_name
+    assert "ModelInfer" in pool.FindServiceByName(INFERENCE).methods_by_name
 
 
 async def test_drain_finishes_what_runs_and_takes_nothing_new(

@@ -10,7 +10,8 @@ import pytest
 
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_server.metrics import Metrics
-from hunique_server.service import STREAM_IN_FLIGHT, HandFeatures
+from hunique_server.service import HandFeatures
+from hunique_server.streams import STREAM_IN_FLIGHT
 
 Code = grpc.StatusCode
 Untimed = Callable[[pb.SegmentResponse], bytes]

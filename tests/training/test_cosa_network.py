@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
-from hunique_training.network.cam_head import CamHead
+from hunique_training.network.cam_head import CamHead, ProjectedCamHead
 from hunique_training.network.cosa import CosaNetwork, NetworkConfig
 from hunique_training.network.decoder import LargeFieldOfView
 from hunique_training.network.encoder import EncoderFeatures
-from hunique_training.network.registry import decoder_for
+from hunique_training.network.registry import cam_head_for, decoder_for
+from hunique_training.network.served import ServedNetwork
 
 
 def _formula(shape: tuple[int, ...], offset: int, scale: float) -> torch.Tensor:
@@ -64,7 +66,9 @@ def test_mean_of_strongest_places_is_the_logit() -> None:
 )
 def test_every_encoder_carries_its_decoder(encoder: str, stride_px: int) -> None:
     """Each encoder builds a whole network whose maps have the decoder's stride."""
-    config = NetworkConfig(encoder=encoder, decoder=decoder_for(encoder))
+    config = NetworkConfig(
+        encoder=encoder, decoder=decoder_for(encoder), cam_head=cam_head_for(encoder)
+    )
     network = CosaNetwork(config).eval()
     side = 3 * network.encoder.stride_px
     with torch.no_grad():
@@ -77,4 +81,54 @@ def test_every_encoder_carries_its_decoder(encoder: str, stride_px: int) -> None
 def test_fine_decoder_asks_for_fine_features() -> None:
     """A transformer with the decoder for fine features is refused with the way out."""
     with pytest.raises(ValueError, match="large_fov"):
-        CosaNetwork(NetworkConfig(encoder="vit_tiny_16", decoder="fine"))
+        CosaNetwork(NetworkConfig(encoder="vit_tiny_16", decoder="fine", cam_head="final"))
+
+
+def test_local_cam_head_weighs_blocks_alike() -> None:
+    """After measuring, a block of a hundredfold magnitude speaks no louder than another."""
+    features = torch.randn(4, 8, 6, 6, generator=torch.Generator().manual_seed(0))
+    loud = features.clone()
+    loud[:, 4:] = loud[:, 4:] * 100 + 7
+    torch.manual_seed(0)
+    head = ProjectedCamHead(8, 2, top_share=0.25)
+    found = []
+    for seen in (features, loud):
+        head.measure(seen)
+        found.append(head(seen)[1])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-2, atol=1e-2)
+
+
+def test_local_cam_head_classifies_what_it_draws() -> None:
+    """The logit is the mean of the strongest places of the map, through any hidden layer."""
+    head = ProjectedCamHead(8, 2, top_share=0.25)
+    logits, cam = head(torch.randn(3, 8, 4, 4))
+    strongest = cam.flatten(2).sort(dim=2, descending=True).values[:, :, :4]
+    torch.testing.assert_close(logits, strongest.mean(dim=2))
+
+
+def test_a_transformer_has_no_local_features() -> None:
+    """The CAM head over middle blocks is refused where there are none, with the way out."""
+    with pytest.raises(ValueError, match="choose the CAM head 'final'"):
+        CosaNetwork(NetworkConfig(encoder="vit_tiny_16", decoder="large_fov"))
+
+
+def test_served_masks_mix_the_cam_by_class() -> None:
+    """A share of 1 serves the CAM alone, 0 the segmentation alone, each in its own class."""
+    torch.manual_seed(0)
+    network = CosaNetwork(NetworkConfig(cam_mask_shares=(0.0, 1.0, 0.5, 0.0))).eval()
+    pixels = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        output = network(pixels.permute(0, 3, 1, 2) / 255)
+        probability, _ = ServedNetwork(network)(pixels)
+    segmentation = output.segmentation_logits.softmax(1)[:, 1:]
+    cam = interpolate(output.cam, size=(16, 16), mode="bilinear", align_corners=False).sigmoid()
+    wanted = torch.stack(
+        [segmentation[:, 0], cam[:, 1], (segmentation[:, 2] + cam[:, 2]) / 2, segmentation[:, 3]], 1
+    )
+    assert (probability / 255 - wanted).abs().max() < 0.003
+
+
+def test_shares_of_the_cam_need_one_a_class() -> None:
+    """A list of the wrong length is refused with both numbers."""
+    with pytest.raises(ValueError, match="needs 4 values, one a class; found 1"):
+        NetworkConfig(cam_mask_shares=(0.5,))

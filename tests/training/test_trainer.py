@@ -214,7 +214,8 @@ def test_fit_leaves_what_a_run_promises(tmp_path: Path, labelled_folder: Path) -
     )
     model = load_model(fit(request))
     assert set(model.operating_point) == set(config.network.class_names)
-    for name in ("config.json", "metrics.csv", "summary.json", "validation.json", "last.pt"):
+    names = ("config.json", "request.json", "metrics.csv", "summary.json", "validation.json")
+    for name in (*names, "last.pt"):
         assert (tmp_path / name).stat().st_size > 0
     assert list((tmp_path / "panels").glob("step-*.png"))
     summary = json.loads((tmp_path / "summary.json").read_text())

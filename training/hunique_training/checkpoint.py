@@ -50,6 +50,16 @@ class ModelCheckpoint:
     training: dict[str, Any] = field(default_factory=dict)
     """The run: resolved configuration, data digests, versions; plain values."""
 
+    @property
+    def supervision(self) -> str:
+        """What taught it where features are: `image` labels alone, or truth masks, `pixel`."""
+        return str(self.training.get("supervision", "image"))
+
+    @property
+    def method(self) -> str:
+        """How it was trained, see `TrainConfig.method`; all but "cosa" train no segmentation."""
+        return str(self.training.get("config", {}).get("method", "cosa"))
+
 
 def save_model(path: Path, model: ModelCheckpoint) -> None:
     """Write `model.pt`, whole or not at all."""

@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from hunique_training.data.views import ViewConfig
+from hunique_training.early_stop import ValidationConfig
 from hunique_training.losses.contrastive_separation import ContrastConfig
 from hunique_training.losses.dense_energy import EnergyConfig
 from hunique_training.network.cosa import NetworkConfig
+from hunique_training.precision import PRECISIONS
 from hunique_training.pseudo_labels.cam_labels import CamThresholds
 from hunique_training.pseudo_labels.dynamic_threshold import DynamicThresholdConfig
 from hunique_training.pseudo_labels.perplexity import PerplexityConfig
+
+METHODS = ("cosa", "cam", "hide_and_seek", "adversarial_erasing", "equivariant_cam")
+"""What `TrainConfig.method` may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,27 +42,38 @@ class TrainConfig:
 
     preset: str = "hunique"
     """Name of the preset that this configuration started from."""
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    method: str = "cosa"
+    """How the network learns: CoSA, or one of the classifiers of `hunique_training.methods`,
+    which leave the segmentation untrained."""
+    network: NetworkConfig = field(
+        default_factory=lambda: NetworkConfig(cam_mask_shares=(0.0, 0.0, 1.0, 0.5))
+    )
     """The network."""
     pretrained: str | None = "package"
     """Encoder weights: "package", a checkpoint file, or None for random numbers."""
     views: ViewConfig = field(default_factory=ViewConfig)
     """Crops and augmentation."""
-    total_steps: int = 1200
+    total_steps: int = 1000
     """Optimiser steps of the whole run."""
     loss_warm_up_steps: int = 300
     """Steps of classification alone, before pseudo-labels are used."""
     rate_warm_up_steps: int = 50
     """Steps in which the learning rate rises from nearly 0."""
     batch_size: int = 8
-    """Pictures of a step."""
+    """Pictures that pass the networks together, over all processes; each takes an equal share."""
+    accumulate: int = 1
+    """Batches whose gradients make one step. A step is the same, up to rounding, as one of
+    `accumulate` times the batch size at once, in less memory."""
+    precision: str = "float32"
+    """What the networks compute in: `float32`, `bfloat16` or `float16`."""
     learning_rate: float = 2e-4
     """AdamW's base rate for the encoder."""
     head_rate_factor: float = 10.0
     """How many times faster heads and decoder learn."""
-    frozen_stages: int = 2
-    """Encoder stages, from the input on, that keep their pretrained weights. They are the
-    most expensive ones to train on a CPU and the least specific."""
+    frozen_stages: int = 7
+    """Encoder stages, from the input on, that keep their pretrained weights. Image-level labels
+    do not say where, and an encoder that is trained by them moves what it sees to where it
+    likes: frozen, its features stay in place. It is also much cheaper."""
     weight_decay: float = 0.01
     """AdamW's weight decay."""
     assignment_momentum: float = 0.995
@@ -75,7 +91,7 @@ class TrainConfig:
     threshold: str = "fixed"
     """`fixed`: the two below, with pixels between them ignored. `dynamic`: one that follows
     where recent CAMs part in two, with no pixel ignored, as in the paper."""
-    thresholds: CamThresholds = field(default_factory=lambda: CamThresholds(high=0.6, low=0.25))
+    thresholds: CamThresholds = field(default_factory=lambda: CamThresholds(high=0.6, low=0.35))
     """For pseudo-labels from the CAM."""
     auxiliary_thresholds: CamThresholds = field(
         default_factory=lambda: CamThresholds(high=0.55, low=0.25)
@@ -94,14 +110,19 @@ class TrainConfig:
     """Grid and widths of the regulariser."""
     auxiliary_share: float = 0.0
     """Weight of pseudo-labels from the auxiliary CAM alone beside the main ones."""
-    mixed_cam_shares: tuple[float, ...] = (0.3, 0.9, 0.5, 0.8)
+    mixed_cam_shares: tuple[float, ...] = ()
     """Share of the auxiliary CAM in the CAM that makes the main pseudo-labels, by class
     (Mixed CAM). Small things want the auxiliary one, which sees less around them; large
     ones the main one. Empty: the main CAM alone."""
     lost_feature_score: float = 0.3
     """A crop of a picture that shows a class, of which the assignment network's score is below
     this, has lost the feature: no pseudo-label and no guidance of that class. 0: never."""
-    guidance_start_step: int = 600
+    cam_exponents: tuple[float, ...] = (0.35, 2.2, 1.2, 1.0)
+    """Power to which the CAM that makes the main pseudo-labels is raised, by class. Below 1 it
+    lifts what is weaker than the peak: a tattoo has few places that tell and many that belong.
+    Above 1 it trims what the grid of the CAM smears beyond a feature as thin as a ring. Empty:
+    none."""
+    guidance_start_step: int = 700
     """First step in which segmentation guides the CAMs. Before, the assignment network's
     segmentation is still that of a random decoder."""
     guide_silent_classes: bool = False
@@ -134,6 +155,8 @@ class TrainConfig:
         default_factory=lambda: LossWeights(cam_to_segmentation=0.5, segmentation_to_cam=0.1)
     )
     """Loss factors."""
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    """Validation while training."""
     seed: int = 0
     """Everything random follows from it."""
     cache_side_px: int = 800
@@ -141,9 +164,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check limits."""
-        for name in ("total_steps", "batch_size", "learning_rate"):
+        for name in ("total_steps", "batch_size", "accumulate", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        if self.method not in METHODS:
+            raise ValueError(f"method is one of {', '.join(METHODS)}; found {self.method!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision is one of {PRECISIONS}, found {self.precision!r}")
         if not 0 <= self.assignment_momentum < 1:
             raise ValueError(f"expected 0 <= momentum < 1, found {self.assignment_momentum}")
         if self.threshold not in ("fixed", "dynamic"):
@@ -152,11 +179,26 @@ class TrainConfig:
             raise ValueError(f"weighting is 'none' or 'reliability', found {self.weighting!r}")
         if self.mean_over_pixels and self.class_balanced:
             raise ValueError("choose one of mean_over_pixels and class_balanced, found both")
-        if self.mixed_cam_shares and len(self.mixed_cam_shares) != len(self.network.class_names):
-            raise ValueError(
-                f"mixed_cam_shares needs {len(self.network.class_names)} values, one a class; "
-                f"found {len(self.mixed_cam_shares)}"
-            )
+        for name in ("mixed_cam_shares", "cam_exponents"):
+            values, count = getattr(self, name), len(self.network.class_names)
+            if values and len(values) != count:
+                raise ValueError(f"{name} needs {count} values, one a class; found {len(values)}")
+
+    @property
+    def step_pictures(self) -> int:
+        """Pictures of a step: of the joint batch."""
+        return self.batch_size * self.accumulate
+
+    def same_run(self, other: "TrainConfig") -> bool:
+        """Whether a run of the one may go on as the other.
+
+        A step's pictures may pass the networks in more or fewer parts.
+        """
+        parts = {"batch_size": other.batch_size, "accumulate": other.accumulate}
+        return (
+            self.step_pictures == other.step_pictures
+            and dataclasses.replace(self, **parts) == other  # type: ignore[arg-type]
+        )
 
     def to_json(self) -> str:
         """The whole configuration, readable and stable."""
@@ -183,6 +225,7 @@ _PARTS: dict[str, type[Any]] = {
     "dynamic_threshold": DynamicThresholdConfig,
     "perplexity": PerplexityConfig,
     "contrast": ContrastConfig,
+    "validation": ValidationConfig,
     "energy": EnergyConfig,
     "weights": LossWeights,
 }
@@ -204,7 +247,9 @@ def release() -> TrainConfig:
     """
     return TrainConfig(
         preset="release",
-        network=NetworkConfig(encoder="vit_base_16", decoder="large_fov", pooling_top_share=0.0),
+        network=NetworkConfig(
+            encoder="vit_base_16", decoder="large_fov", cam_head="final", pooling_top_share=0.0
+        ),
         pretrained=None,
         views=ViewConfig(size_px=448, scale_low=0.5, scale_high=2.0, quarter_turn_probability=0),
         total_steps=32_000,
@@ -224,6 +269,7 @@ def release() -> TrainConfig:
         label_downscale=2,
         auxiliary_share=0.5,
         mixed_cam_shares=(),
+        cam_exponents=(),
         guide_auxiliary_cam=False,
         refine_dilations=(),
         lost_feature_score=0.0,

@@ -7,16 +7,12 @@ import dataclasses
 import hashlib
 import json
 import logging
-import platform
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from hunique_models.geometry import Detail
 from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
@@ -48,13 +44,14 @@ from hunique_training.evaluation.run import evidence_of_split
 from hunique_training.evaluation.table import as_json, as_text, score_classes
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.manifest import manifest_of
-from hunique_training.network.cosa import CosaNetwork
-from hunique_training.panels import choose_panel_pictures, write_panels
+from hunique_training.memory_advice import memory_advice
+from hunique_training.ranks import is_first, on_first_rank
+from hunique_training.run_record import RunData, data_digests, environment, keep_record
+from hunique_training.tensorboard_log import log_to_tensorboard
 from hunique_training.trainer import Trainer
+from hunique_training.watching import BEST, watch_run
 
 logger = logging.getLogger(__name__)
-
-PANELS_PER_CLASS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,45 +72,101 @@ class FitRequest:
     """What sources do not say themselves."""
     split: SplitRule = field(default_factory=SplitRule)
     """How sources without a split are split."""
+    command: tuple[str, ...] = ()
+    """The command line, for the record."""
+    repeats: Path | None = None
+    """Folder of the run that this one repeats."""
+    tensorboard: bool = False
+    """Whether events for TensorBoard are written too."""
 
 
 def fit(request: FitRequest) -> Path:
     """Train (or go on training) and choose the operating point; returns `model.pt`.
 
+    Of several processes all call it; the first one writes.
+
     Raises:
         DataError: the data cannot be used.
         CheckpointError: the run folder belongs to another run.
+        MemoryAdvice: memory ran out; the message says what needs less.
+        MissingTensorboardError: TensorBoard is wanted and not installed.
     """
-    pictures, label_files = read_sources(request)
-    cache = PictureCache(request.config.cache_side_px)
-    training = cache.keep_readable([p for p in pictures if p.split == "train"])
-    validation = cache.keep_readable(_panel_candidates(pictures, request.config))
     config = request.config
+    data = on_first_rank(lambda: _read(request))
+    cache = PictureCache(config.cache_side_px)
+    training = cache.keep_readable([p for p in data.pictures if p.split == "train"])
     trainer = Trainer(config, request.run_folder, request.device)
     if trainer.resume():
         logger.info("going on from step %d", trainer.steps_done)
-    sampler = BalancedSampler(training, config.batch_size, config.seed)
+    if is_first():
+        earlier = request.run_folder if trainer.steps_done else request.repeats
+        keep_record(request.run_folder, _record(request, data), earlier)
+    sampler = BalancedSampler(training, config.step_pictures, config.seed)
     batches = BatchMaker(training, cache, sampler, config.views, config.seed)
+    watch = watch_run(request.run_folder, config, request.input_size_px, data, cache)
+    if request.tensorboard and is_first():
+        watch = log_to_tensorboard(trainer, watch)
     started_s = time.monotonic()
+    with memory_advice(config):
+        trainer.fit(batches, watch)
+    duration_s = time.monotonic() - started_s
+    if is_first():
+        facts = run_facts(config, training, data.label_files, cache, duration_s)
+        _finish(request, trainer, facts | _facts_of(trainer, request, data), data.label_files)
+    return request.run_folder / "model.pt"
 
-    def observe(step: int, assignment: CosaNetwork) -> None:
-        path = request.run_folder / "panels" / f"step-{step:06d}.png"
-        panels = choose_panel_pictures(validation, len(config.network.class_names), 4)
-        write_panels(path, assignment, panels, cache, request.input_size_px)
 
-    trainer.fit(batches, observe)
-    facts = run_facts(config, training, label_files, cache, time.monotonic() - started_s)
-    (request.run_folder / "summary.json").write_text(json.dumps(facts, indent=2) + "\n")
-    model = ModelCheckpoint(
-        network=trainer.assignment.cpu(), input_size_px=request.input_size_px, training=facts
-    )
+def _read(request: FitRequest) -> RunData:
+    pictures, label_files, contents = _read_all(request)
+    digests = data_digests(pictures, label_files, contents, request.config.pretrained)
+    return RunData(pictures=pictures, label_files=label_files, digests=digests)
+
+
+def _record(request: FitRequest, data: RunData) -> dict[str, Any]:
+    """What another person needs to repeat the run, beside its configuration."""
+    return {
+        "command": list(request.command),
+        "data": [t if t.startswith("drawn:") else str(Path(t).resolve()) for t in request.data],
+        "reading": dataclasses.asdict(request.reading),
+        "split": dataclasses.asdict(request.split),
+        "input_size_px": request.input_size_px,
+        "device": request.device,
+        "digests": data.digests,
+        "environment": environment(request.device),
+    }
+
+
+def _facts_of(trainer: Trainer, request: FitRequest, data: RunData) -> dict[str, Any]:
+    """What is known of a run when it ends, beside `run_facts`."""
+    kept_best = request.config.validation.keeps_best and trainer.best.mean_iou is not None
+    return {
+        "steps_done": trainer.steps_done,
+        "model_step": trainer.best.step if kept_best else trainer.steps_done,
+        "stopped_early": trainer.best.exhausted,
+        "duration_s": round(trainer.trained_s),
+        "labels_sha256": data.digests["labels_sha256"],
+        "pictures_sha256": data.digests["pictures_sha256"],
+    } | environment(request.device)
+
+
+def _finish(
+    request: FitRequest, trainer: Trainer, facts: dict[str, Any], label_files: Sequence[Path]
+) -> None:
+    """Write summary and model, and choose the model's thresholds on `val`."""
+    text = json.dumps(facts, indent=2) + "\n"
+    (request.run_folder / "summary.json").write_text(text, encoding="utf-8")
+    kept_best = facts["model_step"] != facts["steps_done"]
+    network = load_model(request.run_folder / BEST).network if kept_best else trainer.assignment
     path = request.run_folder / "model.pt"
+    model = ModelCheckpoint(
+        network=network.cpu(), input_size_px=request.input_size_px, training=facts
+    )
     save_model(path, model)
     for csv_path in label_files:
-        if any(p.split == "val" for p in read_labels(csv_path, config.network.class_names)):
+        names = request.config.network.class_names
+        if any(p.split == "val" for p in read_labels(csv_path, names)):
             calibrate(path, csv_path)
             break
-    return path
 
 
 def read_sources(request: FitRequest) -> tuple[list[LabelledPicture], list[Path]]:
@@ -123,6 +176,14 @@ def read_sources(request: FitRequest) -> tuple[list[LabelledPicture], list[Path]
         DataError: a source is missing or at fault, leaks groups or pictures between splits,
             or has one picture under contradicting labels.
     """
+    pictures, label_files, _ = _read_all(request)
+    return pictures, label_files
+
+
+def _read_all(
+    request: FitRequest,
+) -> tuple[list[LabelledPicture], list[Path], dict[Path, str]]:
+    """Pictures, label files, and the digest of each picture's content."""
     names = request.config.network.class_names
     sources = [_read_source(text, request) for text in request.data]
     unmatched = sum((source.unmatched for source in sources), Counter[str]())
@@ -141,7 +202,7 @@ def read_sources(request: FitRequest) -> tuple[list[LabelledPicture], list[Path]
         source.label_file or write_label_file(folder / f"{n}.csv", source.pictures, names)
         for n, source in enumerate(sources)
     ]
-    return pictures, label_files
+    return pictures, label_files, digests
 
 
 def _read_source(text: str, request: FitRequest) -> Source:
@@ -157,15 +218,6 @@ def _read_source(text: str, request: FitRequest) -> Source:
     return dataclasses.replace(read_source(file, names, request.reading), drawn=True)
 
 
-def _panel_candidates(
-    pictures: Sequence[LabelledPicture], config: TrainConfig
-) -> list[LabelledPicture]:
-    """Pictures for panels: of `val`, or of `train` where there is no `val`."""
-    side = [p for p in pictures if p.split == "val"] or list(pictures)
-    chosen = choose_panel_pictures(side, len(config.network.class_names), PANELS_PER_CLASS)
-    return list(dict.fromkeys(picture for picture, _ in chosen))
-
-
 def run_facts(
     config: TrainConfig,
     training: Sequence[LabelledPicture],
@@ -173,7 +225,7 @@ def run_facts(
     cache: PictureCache,
     duration_s: float,
 ) -> dict[str, Any]:
-    """What another person needs to repeat the run."""
+    """What a trained model says of its run: configuration, counts, label files, surroundings."""
     return {
         "config": dataclasses.asdict(config),
         "pictures": len(training),
@@ -181,13 +233,7 @@ def run_facts(
         "unreadable_pictures": len(cache.unreadable),
         "label_file_sha256": [hashlib.sha256(p.read_bytes()).hexdigest() for p in label_files],
         "duration_of_last_part_s": round(duration_s),
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-        },
-    }
+    } | environment("cpu")
 
 
 def calibrate(model_path: Path, csv_path: Path, detail: Detail = Detail.STANDARD) -> None:

@@ -1,10 +1,13 @@
-"""Panels: input | auxiliary CAM | CAM | segmentation, one row a picture.
+"""Panels: Aux CAM | CAM | Mixed CAM | Input | Segmentation, one row a picture, as in the talk.
 
 The picture of a run that tells most: whether the maps sit on the feature, and whether the
-segmentation has learned more than the CAM that taught it.
+segmentation has learned more than the CAM that taught it. Rows say their class and a number,
+never the name of a file.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,13 +19,30 @@ from hunique_training.data.batches import to_tensor
 from hunique_training.data.labels import LabelledPicture
 from hunique_training.data.picture_cache import PictureCache, shrink
 from hunique_training.network.cosa import CosaNetwork
+from hunique_training.pseudo_labels.mixed_cam import mixed_cam
 from hunique_training.pseudo_labels.multi_scale import multi_scale_maps
 
+COLUMNS = ("Aux CAM", "CAM", "Mixed CAM", "Input", "Segmentation")
 PANEL_PX = 256
+CAPTION_PX = 24
 CLASS_COLOURS = ((230, 60, 60), (60, 140, 255), (255, 210, 40), (60, 200, 90))
 """sRGB; classes beyond the fourth repeat them."""
 
 Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelRequest:
+    """What is drawn in every panel of a run."""
+
+    pictures: Sequence[tuple[LabelledPicture, int]]
+    """Pictures, each with the index of the class whose maps are drawn."""
+    cache: PictureCache
+    """Where their pixels are kept."""
+    input_size_px: int
+    """Side of the square that the network sees."""
+    mixed_cam_shares: tuple[float, ...]
+    """Share of the auxiliary CAM in the Mixed CAM by class; empty: none."""
 
 
 def choose_panel_pictures(
@@ -41,22 +61,37 @@ def choose_panel_pictures(
     return chosen
 
 
-def write_panels(
-    path: Path,
-    network: CosaNetwork,
-    pictures: Sequence[tuple[LabelledPicture, int]],
-    cache: PictureCache,
-    input_px: int,
-) -> None:
-    """Draw one row for each picture and its class and write them as one PNG."""
-    rows = [_row(network, cache.pixels(p.path), c, input_px) for p, c in pictures]
-    if rows:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+def write_panels(path: Path, network: CosaNetwork, request: PanelRequest) -> bool:
+    """Draw one row for each picture and its class and write them as one PNG.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    rows, numbers = [], Counter[int]()
+    for picture, class_index in request.pictures:
+        numbers[class_index] += 1
+        name = network.config.class_names[class_index].replace("_", " ")
+        rows.append(_caption([f"{name} {numbers[class_index]}"]))
+        rows.append(_row(network, request.cache.pixels(picture.path), class_index, request))
+    if not rows:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    panel = np.vstack([_caption(COLUMNS), *rows])
+    cv2.imwrite(str(path), cv2.cvtColor(panel, cv2.COLOR_RGB2BGR))
+    return True
 
 
-def _row(network: CosaNetwork, pixels: Pixels, class_index: int, input_px: int) -> Pixels:
-    square = _letterbox(shrink(pixels, input_px), input_px)
+def _caption(texts: Sequence[str]) -> Pixels:
+    """A white strip as wide as a row, a text at the left of each column."""
+    strip = np.full((CAPTION_PX, PANEL_PX * len(COLUMNS), 3), 255, np.uint8)
+    for column, text in enumerate(texts):
+        origin = (column * PANEL_PX + 6, CAPTION_PX - 7)
+        cv2.putText(strip, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
+
+
+def _row(network: CosaNetwork, pixels: Pixels, class_index: int, request: PanelRequest) -> Pixels:
+    square = _letterbox(shrink(pixels, request.input_size_px), request.input_size_px)
     device = next(network.parameters()).device
     maps = multi_scale_maps(
         network,
@@ -67,9 +102,10 @@ def _row(network: CosaNetwork, pixels: Pixels, class_index: int, input_px: int) 
     )
     small = cv2.resize(square, (PANEL_PX, PANEL_PX), interpolation=cv2.INTER_AREA)
     label = maps.segmentation_logits[0].argmax(0).cpu().numpy()
-    heats = (maps.auxiliary_cam[0, class_index], maps.cam[0, class_index])
-    drawn = [_heat(small, heat.cpu()) for heat in heats]
-    return np.hstack([small.astype(np.uint8), *drawn, _coloured(small, label)])
+    mixed = mixed_cam(maps.cam, maps.auxiliary_cam, request.mixed_cam_shares)
+    heats = (maps.auxiliary_cam, maps.cam, mixed)
+    drawn = [_heat(small, heat[0, class_index].cpu()) for heat in heats]
+    return np.hstack([*drawn, small.astype(np.uint8), _coloured(small, label)])
 
 
 def _letterbox(pixels: Pixels, side_px: int) -> Pixels:

@@ -5,8 +5,12 @@ strong views -> online network                -> logits, CAMs, segmentation
 losses: labels -> both classifiers; CAM labels -> segmentation; segmentation -> CAM;
         sure places -> CAM vectors (contrastive separation); picture -> segmentation
         (dense energy)
+
+Losses are those of a part of a joint batch (see `joint_batch`); those of all parts add up.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -14,25 +18,29 @@ from torch.nn.functional import interpolate
 
 from hunique_training.config import TrainConfig
 from hunique_training.data.batch import Batch
+from hunique_training.joint_batch import (
+    JointBatch,
+    JointCounts,
+    Part,
+    joint_counts,
+    mean_foreground_weight,
+)
 from hunique_training.losses.cam_to_segmentation import (
-    IGNORE,
-    cam_to_segmentation_loss,
-    pixel_mean_loss,
+    share_of_cam_to_segmentation,
+    share_of_pixel_mean,
 )
 from hunique_training.losses.classification import classification_loss
 from hunique_training.losses.contrastive_separation import contrastive_separation_loss
 from hunique_training.losses.dense_energy import dense_energy_loss
 from hunique_training.losses.segmentation_to_cam import segmentation_to_cam_loss
-from hunique_training.network.cosa import CosaNetwork, CosaOutput
+from hunique_training.network.cosa import CosaOutput
 from hunique_training.pseudo_labels.assigner import Assigner, Assignment
 from hunique_training.pseudo_labels.cam_labeller import PixelLabels
+from hunique_training.ranks import sum_over_ranks
 
 
-class Losses(NamedTuple):
-    """The losses of a step, scalars, unweighted; zero while they are not used.
-
-    The last three are no losses: a run is watched by them.
-    """
+class PartLosses(NamedTuple):
+    """What the pictures of one forward pass add to the losses of a step, scalars."""
 
     total: torch.Tensor
     """The weighted sum that is minimised."""
@@ -48,6 +56,23 @@ class Losses(NamedTuple):
     """CAM vectors of sure places against each other."""
     regulariser: torch.Tensor
     """Dense energy of the segmentation; at most 0."""
+
+
+class Losses(NamedTuple):
+    """The losses of a step, scalars, unweighted; zero while they are not used.
+
+    The last three are no losses: a run is watched by them.
+    """
+
+    total: torch.Tensor
+    """The weighted sum that is minimised."""
+    classification: torch.Tensor
+    """See `PartLosses`, as for all losses."""
+    auxiliary_classification: torch.Tensor
+    cam_to_segmentation: torch.Tensor
+    segmentation_to_cam: torch.Tensor
+    contrastive_separation: torch.Tensor
+    regulariser: torch.Tensor
     threshold: torch.Tensor
     """xi of the main CAM; the middle of two fixed thresholds."""
     auxiliary_threshold: torch.Tensor
@@ -66,32 +91,48 @@ class Guidance(NamedTuple):
     regulariser: torch.Tensor
 
 
-def cosa_losses(
-    online: CosaNetwork, assigner: Assigner, batch: Batch, config: TrainConfig, step: int
-) -> Losses:
-    """Losses of `step` (from 0); pseudo-labels join after the warm-up."""
-    output: CosaOutput = online(batch.strong)
-    plain = classification_loss(output.class_logits, batch.labels, batch.known)
-    auxiliary = classification_loss(output.auxiliary_class_logits, batch.labels, batch.known)
+def losses_of_part(
+    online: Callable[[torch.Tensor], CosaOutput],
+    part: Part,
+    counts: JointCounts,
+    config: TrainConfig,
+    *,
+    guide_cam: bool = True,
+) -> PartLosses:
+    """The losses of one forward pass.
+
+    Args:
+        online: the online network.
+        part: pictures, and once pseudo-labels have begun, what they were assigned.
+        counts: of the joint batch.
+        config: the run.
+        guide_cam: whether the segmentation is old enough to guide the CAM.
+    """
+    batch = part.batch
+    output = online(batch.strong)
+    plain, auxiliary = (
+        classification_loss(logits, batch.labels, batch.known, counts.known)
+        for logits in (output.class_logits, output.auxiliary_class_logits)
+    )
     zero = plain.new_zeros(())
-    guidance, foreground_weight = Guidance(zero, zero, zero, zero), zero
-    if step >= config.loss_warm_up_steps:
-        assignment = assigner.assign(batch, (output.cam.shape[-2], output.cam.shape[-1]))
-        guide_cam = step >= config.guidance_start_step
-        guidance = guidance_of(output, assignment, batch, config, guide_cam=guide_cam)
-        foreground_weight = _foreground_weight(assignment.main)
+    guidance = Guidance(zero, zero, zero, zero)
+    if part.assignment is not None:
+        config = config if guide_cam else replace(config, guide_cam=False)
+        guidance = guidance_of(output, part.assignment, batch, config, counts)
     total = plain + auxiliary
     for name, loss in guidance._asdict().items():
         total = total + getattr(config.weights, name) * loss
-    return Losses(
-        total,
-        plain,
-        auxiliary,
-        *guidance,
-        threshold=zero + assigner.main.middle,
-        auxiliary_threshold=zero + assigner.auxiliary.middle,
-        foreground_weight=foreground_weight,
-    )
+    return PartLosses(total, plain, auxiliary, *guidance)
+
+
+def joint_losses(parts: Sequence[PartLosses], joint: JointBatch, assigner: Assigner) -> Losses:
+    """The losses of a step, detached, and what a run is watched by, from those of its parts."""
+    values = [torch.stack([x.detach() for x in column]) for column in zip(*parts, strict=True)]
+    summed = sum_over_ranks(torch.stack([value.sum() for value in values]))
+    zero = summed.new_zeros(())
+    thresholds = (zero + assigner.main.middle, zero + assigner.auxiliary.middle)
+    weight = zero if joint.main is None else mean_foreground_weight(joint.main)
+    return Losses(*summed.unbind(), *[*thresholds, weight])
 
 
 def guidance_of(
@@ -99,8 +140,7 @@ def guidance_of(
     assignment: Assignment,
     batch: Batch,
     config: TrainConfig,
-    *,
-    guide_cam: bool = True,
+    counts: JointCounts | None = None,
 ) -> Guidance:
     """The losses of what the online network gave against what it was assigned.
 
@@ -109,22 +149,18 @@ def guidance_of(
         assignment: what it was assigned.
         batch: the pictures.
         config: the run.
-        guide_cam: whether the segmentation is old enough to guide the CAM.
+        counts: of the joint batch that the pictures are a part of; None: they are all.
     """
+    counts = counts or joint_counts(batch, assignment)
+    share = len(batch.labels) / float(counts.pictures)
     logits = _on_labels_grid(output.segmentation_logits, assignment)
-    zero = logits.new_zeros(())
+    zero, energetic = logits.new_zeros(()), config.weights.regulariser != 0
     return Guidance(
-        _guide_segmentation(logits, assignment, config),
-        _guide_cam(output, assignment, config) if guide_cam and config.guide_cam else zero,
-        _separate(output, assignment, config),
-        _regularise(logits, assignment, batch, config) if config.weights.regulariser else zero,
+        _guide_segmentation(logits, assignment, config, counts),
+        _guide_cam(output, assignment, config, counts.guided) if config.guide_cam else zero,
+        _separate(output, assignment, config) * share,
+        _regularise(logits, assignment, batch, config) * share if energetic else zero,
     )
-
-
-def _foreground_weight(pixels: PixelLabels) -> torch.Tensor:
-    foreground = (pixels.labels > 0) & (pixels.labels != IGNORE)
-    weights = foreground if pixels.weights is None else pixels.weights
-    return (weights * foreground).sum() / foreground.sum().clamp(min=1)
 
 
 def _on_labels_grid(logits: torch.Tensor, assignment: Assignment) -> torch.Tensor:
@@ -135,33 +171,38 @@ def _on_labels_grid(logits: torch.Tensor, assignment: Assignment) -> torch.Tenso
 
 
 def _guide_segmentation(
-    logits: torch.Tensor, assignment: Assignment, config: TrainConfig
+    logits: torch.Tensor, assignment: Assignment, config: TrainConfig, counts: JointCounts
 ) -> torch.Tensor:
     """CAM to segmentation.
 
     Classes whose label is unknown count as background here: were their channel left out of
     the softmax instead, nothing would hold it down on such pictures.
     """
-    loss = (1 - config.auxiliary_share) * _against(logits, assignment.main, config)
+    main = _against(logits, assignment.main, config, counts.main)
+    loss = (1 - config.auxiliary_share) * main
     if assignment.auxiliary is not None:
-        loss = loss + config.auxiliary_share * _against(logits, assignment.auxiliary, config)
+        auxiliary = _against(logits, assignment.auxiliary, config, counts.auxiliary)
+        loss = loss + config.auxiliary_share * auxiliary
     return loss
 
 
-def _against(logits: torch.Tensor, pixels: PixelLabels, config: TrainConfig) -> torch.Tensor:
+def _against(
+    logits: torch.Tensor, pixels: PixelLabels, config: TrainConfig, counts: torch.Tensor
+) -> torch.Tensor:
     if config.mean_over_pixels:
-        return pixel_mean_loss(logits, pixels.labels, pixels.weights)
-    by_class = config.class_balanced
-    return cam_to_segmentation_loss(
-        logits, pixels.labels, by_class=by_class, weights=pixels.weights
-    )
+        return share_of_pixel_mean(logits, pixels, counts)
+    return share_of_cam_to_segmentation(logits, pixels, counts, by_class=config.class_balanced)
 
 
-def _guide_cam(output: CosaOutput, assignment: Assignment, config: TrainConfig) -> torch.Tensor:
+def _guide_cam(
+    output: CosaOutput, assignment: Assignment, config: TrainConfig, guided_count: torch.Tensor
+) -> torch.Tensor:
     guided = (output.cam, output.auxiliary_cam) if config.guide_auxiliary_cam else (output.cam,)
-    target, rectify = assignment.segmentation, config.rectify_guided_cam
+    target, known = assignment.segmentation, assignment.guided
     losses = [
-        segmentation_to_cam_loss(cam, target, rectify=rectify, known=assignment.guided)
+        segmentation_to_cam_loss(
+            cam, target, rectify=config.rectify_guided_cam, known=known, known_count=guided_count
+        )
         for cam in guided
     ]
     return torch.stack(losses).mean()

@@ -1,6 +1,7 @@
 """The pictures of one training step."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import torch
@@ -24,6 +25,17 @@ class Batch:
     def boxes_on(self, width: int) -> torch.Tensor:
         """Boxes (B, 4) int on a coarser grid, so many places wide."""
         return self.boxes // (self.weak.shape[-1] // width)
+
+    def part(self, places: slice) -> Self:
+        """Some of the pictures."""
+        return self._mapped(lambda values: values[places])
+
+    def to(self, device: torch.device) -> Self:
+        """The same on `device`."""
+        return self._mapped(lambda values: values.to(device))
+
+    def _mapped(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+        return type(self)(**{part.name: change(getattr(self, part.name)) for part in fields(self)})
 
     def without(self, lost: torch.Tensor) -> Self:
         """The same pictures with labels unknown where `lost` (B, C) bool."""

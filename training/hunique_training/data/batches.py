@@ -32,11 +32,18 @@ class BatchMaker:
         self._seed = seed
         self._backgrounds = [picture for picture in pictures if picture.kind == "background"]
 
-    def batch(self, step: int) -> Batch:
-        """The batch of `step`, counted from 0."""
-        indices = self._sampler.indices(step)
-        pairs = [self._view_pair(step, place, index) for place, index in enumerate(indices)]
-        labels = [self._pictures[index].labels for index in indices]
+    def batch(self, step: int, places: Sequence[int] | None = None) -> Batch:
+        """The batch of `step`, counted from 0.
+
+        Args:
+            step: the step.
+            places: which of the batch's pictures are made, where several processes share it.
+                None: all.
+        """
+        drawn = self._sampler.indices(step)
+        places = range(len(drawn)) if places is None else places
+        pairs = [self._view_pair(step, place, drawn[place]) for place in places]
+        labels = [self._pictures[drawn[place]].labels for place in places]
         return Batch(
             weak=to_tensor([pair.weak for pair in pairs]),
             strong=to_tensor([pair.strong for pair in pairs]),
@@ -45,14 +52,16 @@ class BatchMaker:
             boxes=torch.tensor([pair.box for pair in pairs]),
         )
 
-    def batches(self, first_step: int, end_step: int) -> Iterator[Batch]:
+    def batches(
+        self, first_step: int, end_step: int, places: Sequence[int] | None = None
+    ) -> Iterator[Batch]:
         """Batches of the steps from `first_step` up to `end_step`, one prepared ahead."""
         with ThreadPoolExecutor(max_workers=1) as executor:
-            ahead = executor.submit(self.batch, first_step)
+            ahead = executor.submit(self.batch, first_step, places)
             for step in range(first_step, end_step):
                 current = ahead.result()
                 if step + 1 < end_step:
-                    ahead = executor.submit(self.batch, step + 1)
+                    ahead = executor.submit(self.batch, step + 1, places)
                 yield current
 
     def _view_pair(self, step: int, place: int, index: int) -> ViewPair:

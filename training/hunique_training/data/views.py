@@ -25,7 +25,8 @@ class ViewConfig:
     scale_low: float = 0.75
     """Smallest longer side of the picture before cropping, in crop sides."""
     scale_high: float = 2.0
-    """Largest longer side before cropping. Above 1 a crop may miss the feature."""
+    """Largest longer side before cropping. Above 1 a crop may miss the feature, so a picture
+    that has no more pixels to show is not enlarged beyond 1."""
     quarter_turn_probability: float = 0.5
     """How often the picture is turned by a random multiple of 90 degrees."""
     background_probability: float = 0.6
@@ -66,7 +67,9 @@ def _random_crop(
     pixels: Pixels, config: ViewConfig, rng: np.random.Generator
 ) -> tuple[Pixels, tuple[int, int, int, int]]:
     size = config.size_px
-    scale = rng.uniform(config.scale_low, config.scale_high) * size / max(pixels.shape[:2])
+    longer = max(pixels.shape[:2])
+    scale_high = min(config.scale_high, max(1.0, longer / size))
+    scale = rng.uniform(config.scale_low, scale_high) * size / longer
     height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     scaled = cv2.resize(pixels, (width, height), interpolation=method)

@@ -46,7 +46,8 @@ def calibrated(
     raw: NDArray[np.float64] | np.float32, scale: float, offset: float
 ) -> NDArray[np.float64]:
     """sigmoid(scale * logit(raw) + offset), elementwise."""
-    return 1 / (1 + np.exp(-(scale * _logit(raw) + offset)))
+    # few pictures can be told apart by any slope: exp must not overflow there
+    return 1 / (1 + np.exp(np.minimum(-(scale * _logit(raw) + offset), 700)))
 
 
 def _logit(raw: NDArray[np.float64] | np.float32) -> NDArray[np.float64]:

@@ -1,4 +1,7 @@
-"""Truth masks: the one place of the package that reads them, for evaluation alone.
+"""Truth masks: the one place of the package that reads them.
+
+Evaluation asks for them, and of training `second_stage.truth_labels` alone, for the fully
+supervised upper bound.
 
 The label file's column `truth` names the classes that have a mask, parted by `;`, in
 `truth/<stem>__<class>.png` beside it: 255 feature, 128 not scored, 0 not the feature.

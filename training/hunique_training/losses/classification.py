@@ -5,7 +5,10 @@ from torch.nn.functional import softplus
 
 
 def classification_loss(
-    logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    known: torch.Tensor,
+    known_count: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Mean of y softplus(-z) + (1 - y) softplus(z) over known entries; 0 if none is known.
 
@@ -13,6 +16,9 @@ def classification_loss(
         logits: (B, C), any range.
         labels: (B, C) float, 1 present, 0 absent.
         known: (B, C) bool, False where the label is unknown.
+        known_count: () int, known entries of the whole batch that this is a part of; the losses
+            of its parts add up to its own. None: this is all.
     """
     each = labels * softplus(-logits) + (1 - labels) * softplus(logits)
-    return (each * known).sum() / known.sum().clamp(min=1)
+    count = known.sum() if known_count is None else known_count
+    return (each * known).sum() / count.clamp(min=1)

@@ -15,6 +15,7 @@ def segmentation_to_cam_loss(
     *,
     rectify: bool,
     known: torch.Tensor | None = None,
+    known_count: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Mean of t softplus(-x) + (1 - t) softplus(x) over places and known classes.
 
@@ -23,6 +24,8 @@ def segmentation_to_cam_loss(
         target: (B, C+1, H, W) soft pseudo-labels in [0, 1]; channel 0 (background) is left out.
         rectify: whether x is relu(cam), as released, or cam.
         known: (B, C) bool; classes whose label is unknown take no part. None: all known.
+        known_count: () int, known classes over all pictures of the whole batch that this is a
+            part of; the losses of its parts add up to its own. None: this is all.
     """
     wanted = interpolate(target[:, 1:], size=cam.shape[-2:], mode="bilinear", align_corners=False)
     x = relu(cam) if rectify else cam
@@ -30,4 +33,6 @@ def segmentation_to_cam_loss(
     if known is None:
         return each.mean()
     weight = known[:, :, None, None].expand_as(each)
-    return (each * weight).sum() / weight.sum().clamp(min=1)
+    places = cam.shape[-2] * cam.shape[-1]
+    count = weight.sum() if known_count is None else known_count * places
+    return (each * weight).sum() / count.clamp(min=1)

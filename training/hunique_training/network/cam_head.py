@@ -32,6 +32,54 @@ class CamHead(nn.Module):
             # max of the features first, then the weights: what CoSA's release computes
             pooled = features.amax(dim=(2, 3), keepdim=True)
             return nn.functional.conv2d(pooled, self.weight).flatten(1), activation
-        places = activation.flatten(2)
-        count = max(1, round(self.top_share * places.shape[2]))
-        return places.topk(count, dim=2).values.mean(dim=2), activation
+        return mean_of_strongest(activation, self.top_share), activation
+
+
+class ProjectedCamHead(nn.Module):
+    """Classifies every place by a small network of its own, then pools the strongest places.
+
+    Two 1x1 convolutions with ReLU between them. What is drawn is what was pooled, as with
+    `CamHead`; the hidden layer lets features of several blocks be weighed against each other
+    place by place, which a linear head over the last block cannot.
+
+    Args:
+        channels: D of the features.
+        class_count: C, background not counted.
+        top_share: share of places whose mean is the logit.
+        hidden: width of the hidden layer.
+    """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(
+        self, channels: int, class_count: int, *, top_share: float, hidden: int = 64
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("deviation", torch.ones(1, channels, 1, 1))
+        self.hidden = nn.Conv2d(channels, hidden, 1)
+        self.classes = nn.Conv2d(hidden, class_count, 1)
+        self.top_share = top_share
+
+    @torch.no_grad()
+    def measure(self, features: torch.Tensor) -> None:
+        """Take mean and deviation of each channel from features (B, D, h, w) of pictures.
+
+        Blocks differ in magnitude; without this the loudest would speak alone.
+        """
+        self.mean.copy_(features.mean(dim=(0, 2, 3), keepdim=True))
+        self.deviation.copy_(features.std(dim=(0, 2, 3), keepdim=True) + 1e-3)
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (B, D, h, w) to logits (B, C) and activation maps (B, C, h, w), unbounded."""
+        normal = (features - self.mean) / self.deviation
+        activation: torch.Tensor = self.classes(nn.functional.relu(self.hidden(normal)))
+        return mean_of_strongest(activation, self.top_share), activation
+
+
+def mean_of_strongest(activation: torch.Tensor, share: float) -> torch.Tensor:
+    """(B, C, h, w) to (B, C): the mean of the strongest `share` of places, at least of one."""
+    places = activation.flatten(2)
+    count = max(1, round(share * places.shape[2]))
+    return places.topk(count, dim=2).values.mean(dim=2)

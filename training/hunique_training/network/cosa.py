@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from hunique_training.network.cam_head import CamHead
+from hunique_training.network.cam_head import CamHead, ProjectedCamHead
 from hunique_training.network.decoder import FineDecoder, LargeFieldOfView
+from hunique_training.network.encoder import EncoderFeatures
 from hunique_training.network.registry import build_encoder
 
 
@@ -36,13 +37,26 @@ class NetworkConfig:
     """Classes in channel order, background not among them."""
     decoder: str = "fine"
     """`fine` (stride 4, for convolutional encoders) or `large_fov` (CoSA's, stride 16)."""
-    pooling_top_share: float = 0.02
+    cam_head: str = "local"
+    """What the main CAM is drawn from: `final`, a linear head over the last block (CoSA), or
+    `local`, a small network over middle blocks, which places small features better."""
+    cam_mask_shares: tuple[float, ...] = ()
+    """Share of the main CAM in the pixel probability that is served, by class. Some features
+    are drawn better by the CAM than by the segmentation that learned from it. Empty: none."""
+    pooling_top_share: float = 0.05
     """Share of places whose mean is the class logit; 0 is CoSA's global maximum."""
 
     def __post_init__(self) -> None:
         """Check the names."""
         if self.decoder not in ("fine", "large_fov"):
             raise ValueError(f"decoder is 'fine' or 'large_fov', found {self.decoder!r}")
+        if self.cam_mask_shares and len(self.cam_mask_shares) != len(self.class_names):
+            raise ValueError(
+                f"cam_mask_shares needs {len(self.class_names)} values, one a class; "
+                f"found {len(self.cam_mask_shares)}"
+            )
+        if self.cam_head not in ("final", "local"):
+            raise ValueError(f"cam_head is 'final' or 'local', found {self.cam_head!r}")
 
 
 class CosaNetwork(nn.Module):
@@ -60,9 +74,31 @@ class CosaNetwork(nn.Module):
         self.encoder = build_encoder(config.encoder, pretrained)
         count = len(config.class_names)
         share = config.pooling_top_share
-        self.classifier = CamHead(self.encoder.final_channels, count, top_share=share)
+        self.classifier = self._build_cam_head(count)
         self.auxiliary_classifier = CamHead(self.encoder.auxiliary_channels, count, top_share=share)
         self.decoder = self._build_decoder(count)
+
+    def _build_cam_head(self, class_count: int) -> CamHead | ProjectedCamHead:
+        share = self.config.pooling_top_share
+        if self.config.cam_head == "final":
+            return CamHead(self.encoder.final_channels, class_count, top_share=share)
+        if not self.encoder.local_channels:
+            raise ValueError(
+                f"The CAM head 'local' needs features that {self.config.encoder} does not have: "
+                "choose the CAM head 'final'."
+            )
+        return ProjectedCamHead(self.encoder.local_channels, class_count, top_share=share)
+
+    @torch.no_grad()
+    def measure_features(self, images: torch.Tensor) -> None:
+        """Let a CAM head over several blocks learn their magnitudes from images (B, 3, H, W)."""
+        if isinstance(self.classifier, ProjectedCamHead):
+            self.classifier.measure(self._seen_by_classifier(self.encoder(images)))
+
+    def _seen_by_classifier(self, features: EncoderFeatures) -> torch.Tensor:
+        if isinstance(self.classifier, CamHead) or features.local is None:
+            return features.final
+        return features.local
 
     def _build_decoder(self, class_count: int) -> FineDecoder | LargeFieldOfView:
         encoder = self.encoder
@@ -81,7 +117,7 @@ class CosaNetwork(nn.Module):
     def forward(self, images: torch.Tensor) -> CosaOutput:
         """Images (B, 3, H, W) float sRGB in [0, 1], sides divisible by the stride, to all."""
         features = self.encoder(images)
-        logits, cam = self.classifier(features.final)
+        logits, cam = self.classifier(self._seen_by_classifier(features))
         auxiliary_logits, auxiliary_cam = self.auxiliary_classifier(features.auxiliary)
         return CosaOutput(logits, auxiliary_logits, cam, auxiliary_cam, self.decoder(features))
 

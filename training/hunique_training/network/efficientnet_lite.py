@@ -35,6 +35,7 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _FINE_STAGE, _MIDDLE_STAGE, _AUXILIARY_STAGE = 1, 2, 4
+_LOCAL_STAGES = (3, 4, 5)
 
 
 class _Convolution(nn.Module):
@@ -95,12 +96,14 @@ class EfficientNetLite0(Encoder):
     auxiliary_channels = 112
     middle_channels = 40
     fine_channels = 24
+    local_channels = 80 + 112 + 192
     stride_px = 16
     pixel_scale: torch.Tensor
     pixel_offset: torch.Tensor
 
     def __init__(self, *, dilated: bool = True) -> None:
         super().__init__()
+        self._dilated = dilated
         # the package's normalisation: (x * 255 - 127) / 128
         self.register_buffer("pixel_scale", torch.tensor(255 / 128))
         self.register_buffer("pixel_offset", torch.tensor(-127 / 128))
@@ -132,6 +135,7 @@ class EfficientNetLite0(Encoder):
             auxiliary=outputs[_AUXILIARY_STAGE],
             middle=outputs[_MIDDLE_STAGE],
             fine=outputs[_FINE_STAGE],
+            local=torch.cat([outputs[i] for i in _LOCAL_STAGES], dim=1) if self._dilated else None,
         )
 
     def freeze_stages(self, count: int) -> None:

@@ -26,6 +26,9 @@ class EncoderFeatures(NamedTuple):
     """(B, Dm, H/8, W/8), where the encoder has it."""
     fine: torch.Tensor | None
     """(B, Df, H/4, W/4), where the encoder has it."""
+    local: torch.Tensor | None = None
+    """(B, Dl, H/s, W/s), where the encoder has it: several middle blocks side by side, which
+    see enough to name a feature and not so much around it that they misplace it."""
 
 
 class Encoder(nn.Module, ABC):
@@ -39,6 +42,8 @@ class Encoder(nn.Module, ABC):
     """Dm of `EncoderFeatures.middle`; 0 where there is none."""
     fine_channels: int = 0
     """Df of `EncoderFeatures.fine`; 0 where there is none."""
+    local_channels: int = 0
+    """Dl of `EncoderFeatures.local`; 0 where there is none."""
     stride_px: int
     """Pixels for one place of the final features; input sides must divide by it."""
 

@@ -57,6 +57,11 @@ ENCODERS: dict[str, Callable[[str | None], Encoder]] = {
 """Builders by name; each takes what `build_encoder` calls `pretrained`."""
 
 
+def cam_head_for(encoder: str) -> str:
+    """The CAM head that suits an encoder: `local` needs middle blocks of its own kind."""
+    return "final" if encoder in VIT_SHAPES else "local"
+
+
 def decoder_for(encoder: str) -> str:
     """The decoder that suits an encoder: `fine` needs features at stride 8 and 4."""
     return "large_fov" if encoder in VIT_SHAPES else "fine"

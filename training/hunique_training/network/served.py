@@ -6,8 +6,9 @@ network that it is compared with are one definition.
 
 import torch
 from torch import nn
+from torch.nn.functional import interpolate
 
-from hunique_training.network.cosa import CosaNetwork
+from hunique_training.network.cosa import CosaNetwork, CosaOutput
 
 
 class ServedNetwork(nn.Module):
@@ -39,6 +40,17 @@ class ServedNetwork(nn.Module):
         """
         pixels = image.float().permute(0, 3, 1, 2) / 255
         output = self.network(pixels)
-        probability = output.segmentation_logits.softmax(dim=1)[:, 1:]
+        probability = self._pixel_probability(output)
         quantised = (probability * 255 + 0.5).to(torch.uint8)
         return quantised, output.class_logits.sigmoid()
+
+    def _pixel_probability(self, output: CosaOutput) -> torch.Tensor:
+        """(N, C, S/stride, S/stride): the segmentation, mixed with the CAM where that is wanted."""
+        segmentation = output.segmentation_logits.softmax(dim=1)[:, 1:]
+        shares = self.network.config.cam_mask_shares
+        if not any(shares):
+            return segmentation
+        size = segmentation.shape[-2:]
+        cam = interpolate(output.cam, size=size, mode="bilinear", align_corners=False).sigmoid()
+        share = segmentation.new_tensor(shares)[None, :, None, None]
+        return (1 - share) * segmentation + share * cam

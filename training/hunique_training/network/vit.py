@@ -158,7 +158,7 @@ class VisionTransformer(Encoder):
         Place 0 is the class token.
         """
         patches = self.patch_embed(normalised)
-        x = torch.cat([self.cls_token.expand(len(patches), -1, -1), _to_tokens(patches)], dim=1)
+        x = torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), _to_tokens(patches)], dim=1)
         x = x + self._positions(patches.shape[2], patches.shape[3])
         outputs = []
         for block in self.blocks:
@@ -207,7 +207,8 @@ class VisionTransformer(Encoder):
 
 def _to_map(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     """(B, hw, D) to (B, D, h, w)."""
-    return tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], *grid)
+    # not len(tokens): the exporter would take that for a constant
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
 
 
 def _to_tokens(features: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ weak views -> assignment network -> main CAM (or Mixed CAM) -> pixel labels
                                     segmentation            -> soft labels
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,11 +15,12 @@ from torch.nn.functional import interpolate
 from hunique_training.config import TrainConfig
 from hunique_training.data.batch import Batch
 from hunique_training.network.cosa import CosaNetwork
+from hunique_training.precision import in_precision
 from hunique_training.pseudo_labels.cam_labeller import CamLabeller, PixelLabels, SurePlaces
+from hunique_training.pseudo_labels.mixed_cam import mixed_cam
 from hunique_training.pseudo_labels.multi_scale import (
     AssignedMaps,
     maps_of_scales,
-    stretch,
     sum_of_scales,
 )
 from hunique_training.pseudo_labels.segmentation_labels import segmentation_pseudo_labels
@@ -37,6 +39,16 @@ class Assignment(NamedTuple):
     """(B, C+1, h, w) soft labels in [0, 1], on the labels' grid."""
     guided: torch.Tensor
     """(B, C) bool: classes of which the segmentation has something to teach."""
+
+    def part(self, places: slice) -> "Assignment":
+        """That of some of the pictures."""
+        return Assignment(
+            self.main.part(places),
+            None if self.auxiliary is None else self.auxiliary.part(places),
+            None if self.sure is None else self.sure.part(places),
+            self.segmentation[places],
+            self.guided[places],
+        )
 
 
 class Assigner:
@@ -58,21 +70,25 @@ class Assigner:
         """What must be kept, beside the network, to go on exactly."""
         return nn.ModuleDict({"main": self.main, "auxiliary": self.auxiliary})
 
-    def assign(self, batch: Batch, cam_size: tuple[int, int]) -> Assignment:
-        """Look at the weak views and label them.
+    def assign(self, parts: Sequence[Batch], batch: Batch) -> Assignment:
+        """Look at the weak views part by part, and label them together.
 
         Args:
-            batch: the pictures.
-            cam_size: (h, w) of the online network's CAM.
+            parts: the pictures of `batch`, as many at once as the network is to see.
+            batch: all of them.
         """
-        return self.label(self.see(batch), batch, cam_size)
+        seen = [self.see(part) for part in parts]
+        maps = AssignedMaps(*map(torch.cat, zip(*seen, strict=True))) if len(seen) > 1 else seen[0]
+        height, width = batch.weak.shape[-2:]
+        stride = self.network.encoder.stride_px
+        return self.label(maps, batch, (height // stride, width // stride))
 
     def see(self, batch: Batch) -> AssignedMaps:
         """What the assignment network sees on the weak views, on the labels' grid."""
         stride = self._config.label_stride_px
         height, width = batch.weak.shape[-2:]
         each = maps_of_scales(
-            self.network,
+            in_precision(self.network, self._config.precision),
             batch.weak,
             scales=self._config.assignment_scales,
             size=(height // stride, width // stride),
@@ -86,7 +102,10 @@ class Assigner:
         """Label what was seen; dynamic thresholds take it in first."""
         config = self._config
         batch = batch.without(self._lost(maps, batch))
-        main, auxiliary = self._mixed_cam(maps), maps.auxiliary_cam
+        auxiliary = maps.auxiliary_cam
+        main = mixed_cam(maps.cam, auxiliary, config.mixed_cam_shares)
+        if config.cam_exponents:
+            main = main ** main.new_tensor(config.cam_exponents)[None, :, None, None]
         self.main.observe(main, batch)
         self.auxiliary.observe(auxiliary, batch)
         contrast = config.weights.contrastive_separation > 0
@@ -115,13 +134,6 @@ class Assigner:
         if self._config.guide_silent_classes:
             return torch.zeros_like(batch.known)
         return (batch.labels > 0) & (segmentation[:, 1:].amax(dim=(2, 3)) < 0.5)
-
-    def _mixed_cam(self, maps: AssignedMaps) -> torch.Tensor:
-        """The talk's Mixed CAM, with a share for each class: (B, C, h, w) in [0, 1)."""
-        if not self._config.mixed_cam_shares:
-            return maps.cam
-        share = maps.cam.new_tensor(self._config.mixed_cam_shares)[None, :, None, None]
-        return stretch((1 - share) * maps.cam + share * maps.auxiliary_cam)
 
 
 def _resized(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -32,6 +32,11 @@ class PixelLabels(NamedTuple):
     weights: torch.Tensor | None
     """(B, h, w) float, mean 1 over what is not ignored; None weighs all pixels alike."""
 
+    def part(self, places: slice) -> "PixelLabels":
+        """Those of some of the pictures."""
+        weights = None if self.weights is None else self.weights[places]
+        return PixelLabels(self.labels[places], weights)
+
 
 class SurePlaces(NamedTuple):
     """Labels to compare CAM vectors by."""
@@ -40,6 +45,10 @@ class SurePlaces(NamedTuple):
     """(B, h, w) int64: 0 background, 1 to C, 255 ignored."""
     kept: torch.Tensor
     """(B, h, w) bool: perplexity within the limit."""
+
+    def part(self, places: slice) -> "SurePlaces":
+        """Those of some of the pictures."""
+        return SurePlaces(self.labels[places], self.kept[places])
 
 
 class CamLabeller(nn.Module):

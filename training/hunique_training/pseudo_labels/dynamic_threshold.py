@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from hunique_training.pseudo_labels.mixture import Mixture, fit_mixture, log_densities
+from hunique_training.ranks import sum_over_ranks
 
 START_VARIANCE = 0.01
 """A precision of 100 (COSA section 3): the release's 1 stops EM after three iterations."""
@@ -86,14 +87,14 @@ class DynamicThreshold(nn.Module):
 
     @torch.no_grad()
     def observe(self, strength: torch.Tensor, inside: torch.Tensor) -> None:
-        """Take in one step's CAMs and move xi towards their boundary, if they have one.
+        """Take in one step's CAMs, of all ranks, and move xi towards their boundary, if they have one.
 
         Args:
             strength: (B, H, W) float in [0, 1]: the strongest present class.
             inside: (B, H, W) bool: pixels that show the picture.
         """
         row = int(self.seen_steps) % self.config.queue_steps
-        self.histograms[row] = _histogram(strength, inside, self.config)
+        self.histograms[row] = sum_over_ranks(_histogram(strength, inside, self.config))
         self.seen_steps += 1
         boundary = split_of_histogram(self.histograms.sum(0))
         if boundary is not None:

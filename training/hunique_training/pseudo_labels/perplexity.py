@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
+from hunique_training.ranks import sum_over_ranks
+
 
 @dataclass(frozen=True, kw_only=True)
 class PerplexityConfig:
@@ -63,7 +65,7 @@ def perplexity(
 
 @torch.no_grad()
 def adaptive_weights(perplexities: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """W: the reciprocal of P, scaled to a mean of 1 over the valid pixels of the whole batch.
+    """W: the reciprocal of P, scaled to a mean of 1 over the valid pixels of all ranks.
 
     Args:
         perplexities: (B, H, W), above 0, infinity allowed.
@@ -73,5 +75,5 @@ def adaptive_weights(perplexities: torch.Tensor, valid: torch.Tensor) -> torch.T
         (B, H, W), 0 where not valid; 0 everywhere if no valid pixel is off the threshold.
     """
     reliability = torch.where(valid, 1 / perplexities, 0)
-    mean = reliability.sum() / valid.sum().clamp(min=1)
+    mean = sum_over_ranks(reliability.sum()) / sum_over_ranks(valid.sum()).clamp(min=1)
     return torch.where(mean > 0, reliability / mean, 0)

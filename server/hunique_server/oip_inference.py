@@ -1,0 +1,130 @@
+"""Requests of the Open Inference Protocol, done by the segmenter."""
+
+import asyncio
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hunique_models.errors import InputError
+from hunique_models.image import check_size_bytes
+from hunique_proto.inference import open_inference_pb2 as pb
+from hunique_proto.v1 import hand_features_pb2 as v1
+from hunique_server.errors import RequestError
+from hunique_server.oip_convert import (
+    LooksCall,
+    PicturesCall,
+    draw_labels,
+    masks_of,
+    read_call,
+    write_response,
+)
+from hunique_server.oip_tensors import Value
+from hunique_server.result_document import result_document
+from hunique_server.segmenter import Segmenter
+
+Labels = NDArray[np.uint8]
+Call = LooksCall | PicturesCall
+
+
+class Inference:
+    """From a request to its answer; who may come in is decided in between, by the caller.
+
+    Args:
+        segmenter: does the work.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self.admission = segmenter.admission
+        """Where there is room, or not."""
+
+    def read(self, request: pb.ModelInferRequest) -> Call:
+        """Understand a request.
+
+        Raises:
+            ModelNotServedError: another model or version was asked for.
+            ImageTooLargeError: more bytes than any picture may have.
+            RequestError: anything else that cannot be served.
+        """
+        call = read_call(request, self._segmenter.manifest)
+        most = self.admission.max_items
+        if call.count > most:
+            raise RequestError(
+                f"expected at most {most} pictures in a request (--max-queue-items), "
+                f"found {call.count}"
+            )
+        if isinstance(call, PicturesCall):
+            for image in call.images:
+                check_size_bytes(len(image), self._segmenter.limits)
+        return call
+
+    async def answer(
+        self, request_id: str, call: Call, deadline_s: float | None
+    ) -> pb.ModelInferResponse:
+        """The answer to an admitted call.
+
+        Args:
+            request_id: the caller's.
+            call: what is wanted.
+            deadline_s: on the monotonic clock.
+
+        Raises:
+            RequestError, InputError: it or one of its pictures cannot be served.
+            DeadlinePassedError: too late.
+        """
+        if call.timeout_s is not None:
+            own_s = time.monotonic() + call.timeout_s
+            deadline_s = own_s if deadline_s is None else min(deadline_s, own_s)
+        if isinstance(call, LooksCall):
+            values = await self._run(call, deadline_s)
+        else:
+            values = await self._examine(call, deadline_s)
+        return write_response(request_id, self._segmenter.model, values)
+
+    async def _run(self, call: LooksCall, deadline_s: float | None) -> dict[str, Value]:
+        # a message of typed elements takes seconds to read; raw ones are there
+        is_raw = call.raw is not None
+        looks = call.looks() if is_raw else await asyncio.to_thread(call.looks)
+        output = await self._segmenter.run(looks, deadline_s)
+        return {name: getattr(output, name) for name in call.outputs}
+
+    async def _examine(self, call: PicturesCall, deadline_s: float | None) -> dict[str, Value]:
+        tasks = [
+            asyncio.create_task(self._examine_one(call, index, deadline_s))
+            for index in range(call.count)
+        ]
+        try:
+            examined = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        class_count = len(self._segmenter.manifest.classes)
+        return await asyncio.to_thread(_values, call.outputs, examined, class_count)
+
+    async def _examine_one(
+        self, call: PicturesCall, index: int, deadline_s: float | None
+    ) -> tuple[v1.SegmentResponse, Labels | None]:
+        draw = draw_labels if call.wants_labels else lambda _: None
+        try:
+            return await self._segmenter.examine(call.images[index], call.wish, deadline_s, draw)
+        except InputError as error:
+            if call.count == 1:
+                raise
+            raise type(error)(f"encoded_image[{index}]: {error}") from error
+
+
+def _values(
+    names: tuple[str, ...],
+    examined: list[tuple[v1.SegmentResponse, Labels | None]],
+    class_count: int,
+) -> dict[str, Value]:
+    """The outputs asked for, in order."""
+    labels = examined[0][1]
+    values: dict[str, Value] = {}
+    for name in names:
+        if name == "findings":
+            values[name] = [result_document(response) for response, _ in examined]
+        elif labels is not None:
+            values[name] = labels if name == "labels" else masks_of(labels, class_count)
+    return values

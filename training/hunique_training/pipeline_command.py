@@ -1,0 +1,99 @@
+"""`hunique-train pipeline`: the talk's four steps as one command.
+
+    fit --method M -> pseudo-labels --from MAP --refine R -> fit-second-stage
+
+Each step is the command of that name, printed before it runs; one that is finished is
+not done again.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hunique_training.config import METHODS
+from hunique_training.second_stage.labelling_config import REFINEMENTS
+from hunique_training.second_stage.strength import SOURCES
+from hunique_training.second_stage_options import NETWORK
+
+
+@click.command("pipeline")
+@click.option("--data", multiple=True, required=True, show_envvar=True, metavar="SOURCE",
+              help="As for fit.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
+              show_envvar=True, help="Folder with the folders classifier, labels and model.")  # fmt: skip
+@click.option("--method", type=click.Choice(METHODS), default="cam", show_envvar=True,
+              help="How the classifier is trained.")  # fmt: skip
+@click.option("--from", "source", type=click.Choice(list(SOURCES)), default="cam",
+              show_envvar=True, help="The map that pseudo-labels are made of.")  # fmt: skip
+@click.option("--refine", type=click.Choice(REFINEMENTS), default="par", show_envvar=True,
+              help="How they are refined.")  # fmt: skip
+@NETWORK
+@click.option("--steps", type=click.IntRange(min=1), show_envvar=True,
+              help="Optimiser steps of each of the two trainings.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
+              help="Pictures of a step.")  # fmt: skip
+@click.option("--crop-size-px", type=click.IntRange(min=32), show_envvar=True,
+              help="Side of the crops that are learned from.")  # fmt: skip
+@click.option("--pretrained", show_envvar=True, metavar="WEIGHTS",
+              help="Encoder weights of both trainings, as for fit.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_envvar=True,
+              help="Everything random follows from it.")  # fmt: skip
+@click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
+              help="Side of the square input the models look with.")  # fmt: skip
+@click.option("--device", default="cpu", show_envvar=True, help="torch device: cpu, cuda, cuda:1.")
+@click.pass_context
+def pipeline_command(context: click.Context, /, out: Path, **options: Any) -> None:
+    """Train a classifier, label its training pictures, and train a segmentation network on that."""
+    model, labels = out / "classifier" / "model.pt", out / "labels"
+    data = [word for source in options["data"] for word in ("--data", source)]
+    training = _words(
+        options, "steps", "batch_size", "crop_size_px", "pretrained", "seed", "input_size_px"
+    )
+    device = ["--device", options["device"]]
+    fit = ["--method", options["method"], "--out", str(model.parent), *training]
+    second = ["--labels", str(labels), "--out", str(out / "model"), *training]
+    _begin(out, [*data, *fit])
+    if not model.exists():
+        _run(context, "fit", [*data, *fit, *device])
+    label = ["--from", options["source"], "--refine", options["refine"], "--out", str(labels)]
+    _run(context, "pseudo-labels", [str(model), *data, *label, *device])
+    network = ["--network", options["network"]]
+    _run(context, "fit-second-stage", [*data, *second, *network, *device])
+
+
+def _begin(out: Path, words: list[str]) -> None:
+    """Keep what the classifier is trained with, or check that it is the same again."""
+    path = out / "pipeline.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else words
+    if found != words:
+        raise click.ClickException(
+            f"{out} holds a pipeline with the classifier {' '.join(found)}. Choose another --out "
+            "folder, or repeat its options."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(words), encoding="utf-8")
+
+
+def _words(options: dict[str, Any], *names: str) -> list[str]:
+    """Options that were given, as they are typed."""
+    given = {name: options[name] for name in names if options[name] is not None}
+    return [word for name, value in given.items() for word in (_flag(name), str(value))]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _run(context: click.Context, name: str, words: list[str]) -> None:
+    """Run a sibling command, in the environment of this one."""
+    group = context.parent
+    if group is None or not isinstance(group.command, click.Group):
+        raise click.UsageError("pipeline runs as a command of hunique-train")
+    command = group.command.get_command(group, name)
+    if command is None:
+        raise click.UsageError(f"hunique-train has no command {name}")
+    click.echo(f"hunique-train {name} {' '.join(words)}", err=True)
+    with command.make_context(name, list(words), parent=group) as own:
+        command.invoke(own)

@@ -1,0 +1,38 @@
+"""How a trained model labels the pixels of a picture: settings, a leaf."""
+
+from dataclasses import dataclass
+
+REFINEMENTS = ("none", "par", "crf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabellingConfig:
+    """From maps to labels; written into the manifest of every folder of labels."""
+
+    source: str = "segmentation"
+    """Which map, see `strength.SOURCES`."""
+    scales: tuple[float, ...] = (1.0, 0.5, 1.5)
+    """Scales at which the model looks, each also mirrored; those of CoSA's assignment."""
+    refine: str = "none"
+    """`par`: neighbours of like colour agree (PAR). `crf`: a dense CRF, slower. Or `none`."""
+    band: float = 0.2
+    """Share of the way from the segmentation's threshold to 0 and to 1 that is ignored."""
+    high: float | None = None
+    """Strength from which a place is a class; None: as the model knows it."""
+    low: float | None = None
+    """Strength below which a place is background; None: as the model knows it."""
+    grid_stride_px: int = 4
+    """Maps are refined on a grid of so many pixels of the model's input."""
+    refine_dilations: tuple[int, ...] = (1, 2)
+    """Reach of PAR in cells of that grid; beyond a feature's size it wipes the feature out."""
+    refine_iterations: int = 4
+    """How often PAR is repeated."""
+
+    def __post_init__(self) -> None:
+        """Check limits."""
+        if self.refine not in REFINEMENTS:
+            raise ValueError(f"refine is one of {', '.join(REFINEMENTS)}; found {self.refine!r}")
+        if not 0 <= self.band < 1 or not self.scales or min(self.scales) <= 0:
+            raise ValueError(
+                f"expected 0 <= band < 1 and scales above 0, found {self.band} and {self.scales}"
+            )
