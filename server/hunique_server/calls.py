@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from traceback import clear_frames
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -37,6 +38,7 @@ class Calls:
             raise
         except Exception as error:  # noqa: BLE001 - it becomes the status of the call
             failure = failure_of(error)
+            _forget_pictures(error)
             self._count(method, failure.code, started_s)
             self._count_rejection(failure)
             return failure
@@ -53,6 +55,13 @@ class Calls:
             self._metrics.rejected.labels(reason).inc()
         elif failure.code is grpc.StatusCode.DEADLINE_EXCEEDED:
             self._metrics.rejected.labels("deadline").inc()
+
+
+def _forget_pictures(error: BaseException | None) -> None:
+    """Empty the frames that an error came through: they hold pictures until they are collected."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 async def refuse(context: Context, failure: Failure) -> NoReturn:

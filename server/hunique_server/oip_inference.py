@@ -97,8 +97,10 @@ class Inference:
         try:
             examined = await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
+            # none may stay in this frame: an error holds the frame, its task the error, and so
+            # the pictures would stay until the garbage collector comes
+            while tasks:
+                tasks.pop().cancel()
         class_count = len(self._segmenter.manifest.classes)
         return await asyncio.to_thread(_values, call.outputs, examined, class_count)
 

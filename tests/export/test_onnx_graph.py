@@ -58,7 +58,7 @@ def test_graph_computes_what_torch_computes(
 
 def test_transformers_export_too() -> None:
     """A vision transformer's graph computes what torch computes."""
-    config = NetworkConfig(encoder="vit_tiny_16", decoder="large_fov")
+    config = NetworkConfig(encoder="vit_tiny_16", decoder="large_fov", cam_head="final")
     vit = ModelCheckpoint(network=CosaNetwork(config).eval(), input_size_px=64)
     session = onnxruntime.InferenceSession(export_graph(vit), providers=["CPUExecutionProvider"])
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)

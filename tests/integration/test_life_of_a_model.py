@@ -33,15 +33,17 @@ def _run(module: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model after two steps, thresholds set so low that everything is present."""
+    """A model after two steps, thresholds in the middle of what it says."""
     run = tmp_path_factory.mktemp("run")
     fit = ["--threads", "1", "fit", "--data", "drawn:4", "--steps", "2", "--batch-size", "2"]
     _run("hunique_training", *fit, "--out", str(run), "--input-size-px", str(INPUT_SIZE_PX))
     model = load_model(run / "model.pt")
     assert model.input_size_px == INPUT_SIZE_PX
+    tile = draw_hand(3, size_px=(INPUT_SIZE_PX, INPUT_SIZE_PX)).pixels
+    middle = np.median(TorchEngine(model.network).run(tile[None]).probability[0], axis=(1, 2))
     points = {
-        name: ClassOperatingPoint(presence_threshold=0.0001, pixel_threshold=0.2)
-        for name in model.network.config.class_names
+        name: ClassOperatingPoint(presence_threshold=0.0001, pixel_threshold=float(level) / 255)
+        for name, level in zip(model.network.config.class_names, middle, strict=True)
     }
     model.operating_point.update(points)
     save_model(run / "model.pt", model)

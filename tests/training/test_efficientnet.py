@@ -73,12 +73,12 @@ def test_features_equal_the_published_network() -> None:
 
 
 def test_grids_of_all_features() -> None:
-    """Final and auxiliary features have stride 16, the finer ones 8 and 4."""
+    """Final, auxiliary and local features have stride 16, the finer ones 8 and 4."""
     network = EfficientNetLite0().eval()
     with torch.no_grad():
         features = network(torch.rand(1, 3, 64, 96))
     shapes = [tuple(f.shape[1:]) for f in features if f is not None]
-    assert shapes == [(320, 4, 6), (112, 4, 6), (40, 8, 12), (24, 16, 24)]
+    assert shapes == [(320, 4, 6), (112, 4, 6), (40, 8, 12), (24, 16, 24), (384, 4, 6)]
 
 
 def test_folding_keeps_what_normalisation_computes() -> None:

@@ -131,7 +131,7 @@ def test_curves_and_confusion_equal_comparing(tmp_path: Path) -> None:
 def model() -> ModelCheckpoint:
     """An untrained network that sees every class somewhere and mixed its CAMs."""
     torch.manual_seed(0)
-    network = CosaNetwork(NetworkConfig()).eval()
+    network = CosaNetwork(NetworkConfig(cam_head="final")).eval()
     for head in (network.classifier, network.auxiliary_classifier):
         head.weight.data = head.weight.data.abs() * 1e6
     training = {"config": {"mixed_cam_shares": (0.3, 1.0, 0.8, 1.0)}}
