@@ -97,10 +97,8 @@ class Inference:
         try:
             examined = await asyncio.gather(*tasks)
         finally:
-            # none may stay in this frame: an error holds the frame, its task the error, and so
-            # the pictures would stay until the garbage collector comes
-            while tasks:
-                tasks.pop().cancel()
+            for task in tasks:
+                task.cancel()
         class_count = len(self._segmenter.manifest.classes)
         return await asyncio.to_thread(_values, call.outputs, examined, class_count)
 

@@ -143,8 +143,11 @@ async def test_looks_get_what_the_engine_says(serve: Any, tiny_bundle: Bundle, c
     assert _array(response, "probability").tobytes() == expected.probability.tobytes()
     assert _array(response, "score").tobytes() == expected.score.tobytes()
     assert _array(response, "probability").shape == (count, 4, 16, 16)
-    assert served.sample("hunique_requests_total", method="ModelInfer", code="OK") == 1
-    assert served.sample("hunique_request_duration_seconds_count", method="ModelInfer") == 1
+    scores = await _stub(served).ModelInfer(_looks(looks, outputs=[{"name": "score"}]))
+    assert [output.name for output in scores.outputs] == ["score"]
+    assert list(scores.raw_output_contents) == [expected.score.tobytes()]
+    assert served.sample("hunique_requests_total", method="ModelInfer", code="OK") == 2
+    assert served.sample("hunique_request_duration_seconds_count", method="ModelInfer") == 2
     assert served.sample("hunique_queue_items") == 0
 
 
@@ -230,11 +233,13 @@ async def test_full_server_says_when_to_come_back(
     serve: Any, obedient: Any, small_png: bytes, way: str
 ) -> None:
     """Every picture of a request needs a place; one too many is refused at once, with a time."""
-    served = await serve(obedient, max_queue_items=3)
+    served = await serve(obedient, max_queue_items=3, max_image_bytes=1000)
     stub = _stub(served)
     obedient.hold()
     running = stub.ModelInfer(_pictures(small_png, small_png))
     await obedient.busy()
+    too_large = await _refusal(stub.ModelInfer(_pictures(small_png, small_png + bytes(1000))))
+    assert not too_large.trailing_metadata()
     two = _looks(_random_looks(2)) if way == "looks" else _pictures(small_png, small_png)
     refused = await _refusal(stub.ModelInfer(two))
     assert refused.code() is Code.RESOURCE_EXHAUSTED
