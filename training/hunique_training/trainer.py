@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from tqdm import tqdm
@@ -25,6 +25,7 @@ from hunique_training.early_stop import BestSoFar
 from hunique_training.joint_batch import JointCounts, Part, joint_batch, own_places
 from hunique_training.methods.registry import LOSSES
 from hunique_training.network.cosa import CosaNetwork
+from hunique_training.optimiser import adamw
 from hunique_training.precision import gradient_scaler, in_precision
 from hunique_training.pseudo_labels.assigner import Assigner
 from hunique_training.pseudo_labels.cam_labeller import PixelLabels
@@ -71,7 +72,7 @@ class Trainer:
         self.device = torch.device(device)
         torch.manual_seed(config.seed)
         network = CosaNetwork(config.network, config.pretrained)
-        _check_crop_size(config, network)
+        config.views.check_strides(network.encoder.stride_px, config.label_stride_px)
         self.online = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.online.train()
         self.online.encoder.freeze_stages(config.frozen_stages)
@@ -79,7 +80,12 @@ class Trainer:
         if config.assignment_own_heads:
             take_heads(self.assignment, CosaNetwork(config.network))
         self.assigner = Assigner(self.assignment, config)
-        self.optimiser = _optimiser(self.online, config)
+        self.optimiser = adamw(
+            self.online,
+            learning_rate=config.learning_rate,
+            head_rate_factor=config.head_rate_factor,
+            weight_decay=config.weight_decay,
+        )
         self.scaler = gradient_scaler(self.device, config.precision)
         self.best = BestSoFar(config.validation.patience)
         self.pixels: PixelLabels | None = None
@@ -250,23 +256,3 @@ class Trainer:
         progress.set_postfix(loss=f"{row['total']:.3f}", refresh=False)
         if watch.on_report is not None:
             watch.on_report(row)
-
-
-def _optimiser(network: CosaNetwork, config: TrainConfig) -> torch.optim.AdamW:
-    heads = network.head_parameters()
-    in_heads = {id(parameter) for parameter in heads}
-    encoder = [p for p in network.parameters() if p.requires_grad and id(p) not in in_heads]
-    groups: list[dict[str, Any]] = [
-        {"params": encoder, "base_lr": config.learning_rate},
-        {"params": heads, "base_lr": config.learning_rate * config.head_rate_factor},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def _check_crop_size(config: TrainConfig, network: CosaNetwork) -> None:
-    for stride in (network.encoder.stride_px, config.label_stride_px):
-        if config.views.size_px % stride:
-            raise ValueError(
-                f"views.size_px must divide by the stride {stride} of "
-                f"{config.network.encoder} and of its labels, found {config.views.size_px}"
-            )

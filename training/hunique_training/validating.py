@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hunique_models.errors import InputError
-from hunique_models.pipeline import Pipeline, picture_scores
+from hunique_models.pipeline import Pipeline
 from hunique_training.checkpoint import ModelCheckpoint
 from hunique_training.data.labels import DataError
-from hunique_training.evaluation.evidence import PictureEvidence, gather_evidence
+from hunique_training.evaluation.evidence import PictureEvidence
 from hunique_training.evaluation.operating_point import choose_operating_point
+from hunique_training.evaluation.run import look_at
 from hunique_training.evaluation.table import score_classes
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.evaluation.truth import TruthPicture, read_truth
@@ -113,12 +113,6 @@ class RunValidator:
         pipeline, engine = Pipeline(manifest_of(model)), TorchEngine(model.network)
         for truth in self.pictures:
             try:
-                prepared = pipeline.prepare(truth.picture.path.read_bytes())
+                yield look_at(pipeline, engine, truth)
             except (InputError, OSError):
                 continue  # named when the run began
-            height, width = prepared.picture.height_px, prepared.picture.width_px
-            output = engine.run(prepared.looks.tiles)
-            planes = pipeline.merge(prepared.looks, output.probability, height, width)
-            if planes.shape[1:] != (height, width):
-                planes = np.stack([cv2.resize(p, (width, height)) for p in planes])
-            yield gather_evidence(truth, planes, picture_scores(output.score))

@@ -34,6 +34,19 @@ class ViewConfig:
     pad_value: tuple[int, int, int] = (124, 116, 104)
     """sRGB colour around pictures that do not fill the crop; the served geometry's own."""
 
+    def check_strides(self, *strides_px: int) -> None:
+        """Refuse a crop that the network's or the labels' stride does not divide.
+
+        Raises:
+            ValueError: with the stride and the side.
+        """
+        for stride_px in strides_px:
+            if self.size_px % stride_px:
+                raise ValueError(
+                    f"views.size_px must divide by the stride {stride_px} of the encoder and of "
+                    f"its labels, found {self.size_px}"
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ViewPair:
@@ -47,49 +60,97 @@ class ViewPair:
     """Rows y0 to y1 and columns x0 to x1 that show the picture, as (y0, y1, x0, x1)."""
 
 
-def make_views(pixels: Pixels, config: ViewConfig, rng: np.random.Generator) -> ViewPair:
-    """Cut one random crop of (H, W, 3) uint8 pixels and make its weak and strong view."""
-    crop, box = _random_crop(_random_turn(pixels, config, rng), config, rng)
-    if rng.random() < 0.3:
-        crop = _blur(crop, sigma=rng.uniform(0.1, 1.2))
-    return ViewPair(weak=crop, strong=strong_colour(crop, rng), box=box)
+@dataclass(frozen=True, kw_only=True)
+class Crop:
+    """One random turn, scale and crop, to be applied to a picture and to its labels alike."""
+
+    quarter_turns: int
+    """Counter-clockwise."""
+    mirrored: bool
+    """Left to right, after the turns."""
+    scaled: tuple[int, int]
+    """(height, width) of the turned picture before it is cut."""
+    shrinks: bool
+    """Whether that is smaller than the picture."""
+    taken: tuple[slice, slice]
+    """Rows and columns that are taken of the scaled picture."""
+    target: tuple[slice, slice]
+    """Rows and columns where they go in the crop; the rest is padding."""
+    size_px: int
+    """Side of the crop."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Rows y0 to y1 and columns x0 to x1 that show the picture, as (y0, y1, x0, x1)."""
+        rows, columns = self.target
+        return rows.start, rows.stop, columns.start, columns.stop
+
+    def of_picture(self, pixels: Pixels, pad_value: tuple[int, int, int]) -> Pixels:
+        """(H, W, 3) uint8 to (S, S, 3), padded with a colour."""
+        padding = np.full((self.size_px, self.size_px, 3), pad_value, np.uint8)
+        return self._cut(pixels, padding, cv2.INTER_AREA if self.shrinks else cv2.INTER_LINEAR)
+
+    def of_labels(self, labels: NDArray[np.uint8], pad_value: int) -> NDArray[np.uint8]:
+        """(H, W) uint8 to (S, S), never mixed by interpolation."""
+        padding = np.full((self.size_px, self.size_px), pad_value, np.uint8)
+        return self._cut(labels, padding, cv2.INTER_NEAREST)
+
+    def _cut(
+        self, plane: NDArray[np.uint8], padding: NDArray[np.uint8], method: int
+    ) -> NDArray[np.uint8]:
+        turned = np.rot90(plane, k=self.quarter_turns)
+        turned = np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
+        scaled = cv2.resize(turned, self.scaled[::-1], interpolation=method)
+        padding[self.target] = scaled[self.taken]
+        return padding
 
 
-def _random_turn(pixels: Pixels, config: ViewConfig, rng: np.random.Generator) -> Pixels:
+def random_crop(height: int, width: int, config: ViewConfig, rng: np.random.Generator) -> Crop:
+    """A crop of a picture of (height, width) pixels."""
+    turns = 0
     if rng.random() < config.quarter_turn_probability:
-        pixels = np.rot90(pixels, k=int(rng.integers(1, 4)))
-    if rng.random() < 0.5:
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _random_crop(
-    pixels: Pixels, config: ViewConfig, rng: np.random.Generator
-) -> tuple[Pixels, tuple[int, int, int, int]]:
-    size = config.size_px
-    longer = max(pixels.shape[:2])
+        turns = int(rng.integers(1, 4))
+    mirrored = bool(rng.random() < 0.5)
+    if turns % 2:
+        height, width = width, height
+    size, longer = config.size_px, max(height, width)
     scale_high = min(config.scale_high, max(1.0, longer / size))
     scale = rng.uniform(config.scale_low, scale_high) * size / longer
-    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    scaled = cv2.resize(pixels, (width, height), interpolation=method)
-    top, y0, rows = _place(height, size, rng)
-    left, x0, columns = _place(width, size, rng)
-    crop = np.full((size, size, 3), config.pad_value, np.uint8)
-    crop[y0 : y0 + rows, x0 : x0 + columns] = scaled[top : top + rows, left : left + columns]
-    return crop, (y0, y0 + rows, x0, x0 + columns)
+    scaled = (max(1, round(height * scale)), max(1, round(width * scale)))
+    rows, rows_there = _place(scaled[0], size, rng)
+    columns, columns_there = _place(scaled[1], size, rng)
+    return Crop(
+        quarter_turns=turns,
+        mirrored=mirrored,
+        scaled=scaled,
+        shrinks=scale < 1,
+        taken=(rows, columns),
+        target=(rows_there, columns_there),
+        size_px=size,
+    )
 
 
-def _place(length: int, size: int, rng: np.random.Generator) -> tuple[int, int, int]:
-    """Where a side of `length` falls in a crop: (first source, first target, count)."""
-    slack = length - size
-    if slack >= 0:
-        return int(rng.integers(0, slack + 1)), 0, size
-    return 0, int(rng.integers(0, -slack + 1)), length
+def _place(length: int, size: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Which part of a side of `length` is taken, and where it goes in a crop of `size`."""
+    offset = int(rng.integers(0, abs(length - size) + 1))
+    first, there = (offset, 0) if length > size else (0, offset)
+    shown = min(length, size)
+    return slice(first, first + shown), slice(there, there + shown)
 
 
-def _blur(pixels: Pixels, sigma: float) -> Pixels:
-    return cv2.GaussianBlur(pixels, (0, 0), sigma).astype(np.uint8, copy=False)
+def make_views(pixels: Pixels, config: ViewConfig, rng: np.random.Generator) -> ViewPair:
+    """Cut one random crop of (H, W, 3) uint8 pixels and make its weak and strong view."""
+    crop = random_crop(pixels.shape[0], pixels.shape[1], config, rng)
+    weak = sometimes_blurred(crop.of_picture(pixels, config.pad_value), rng)
+    return ViewPair(weak=weak, strong=strong_colour(weak, rng), box=crop.box)
+
+
+def sometimes_blurred(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Out of focus three times in ten."""
+    if rng.random() >= 0.3:
+        return pixels
+    blurred = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.1, 1.2))
+    return blurred.astype(np.uint8, copy=False)
 
 
 def strong_colour(pixels: Pixels, rng: np.random.Generator) -> Pixels:

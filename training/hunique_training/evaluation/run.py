@@ -56,19 +56,29 @@ def stream_evidence(
     pictures = read_truth(request.csv_path, manifest.class_names, request.split)
     for truth in tqdm(pictures, unit="picture", desc="evaluating", smoothing=0.05):
         try:
-            yield _look_at(pipeline, engine, truth, request)
+            yield look_at(pipeline, engine, truth, request.detail, request.border_rule)
         except (InputError, OSError) as error:
             logger.warning("left out %s: %s", truth.picture.path, error)
 
 
-def _look_at(
-    pipeline: Pipeline, engine: Engine, truth: TruthPicture, request: SplitRequest
+def look_at(
+    pipeline: Pipeline,
+    engine: Engine,
+    truth: TruthPicture,
+    detail: Detail = Detail.STANDARD,
+    border_rule: BorderRule | None = None,
 ) -> PictureEvidence:
-    prepared = pipeline.prepare(truth.picture.path.read_bytes(), request.detail)
+    """Counts by probability for one picture.
+
+    Raises:
+        InputError, OSError: the picture cannot be read.
+        DataError: a mask cannot be used.
+    """
+    prepared = pipeline.prepare(truth.picture.path.read_bytes(), detail)
     output = engine.run(prepared.looks.tiles)
     size = (prepared.picture.height_px, prepared.picture.width_px)
     merged = _enlarged(pipeline.merge(prepared.looks, output.probability, *size), *size)
-    return gather_evidence(truth, merged, picture_scores(output.score), request.border_rule)
+    return gather_evidence(truth, merged, picture_scores(output.score), border_rule)
 
 
 def _enlarged(planes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -7,7 +7,6 @@ the end `model.pt`. The model is a moving average of the weights.
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from hunique_training.assignment import assignment_copy, follow
 from hunique_training.checkpoint import CheckpointError, read_state, save_atomically
 from hunique_training.curves import append_row, forget_after
 from hunique_training.network.cosa import CosaNetwork
+from hunique_training.optimiser import adamw
 from hunique_training.schedule import learning_rate_factor
 from hunique_training.second_stage.batches import LabelledBatch, LabelledBatchMaker
 from hunique_training.second_stage.config import SecondStageConfig
@@ -43,12 +43,17 @@ class SecondStageTrainer:
         self.device = torch.device(device)
         torch.manual_seed(config.seed)
         network = CosaNetwork(config.network, config.pretrained)
-        _check_crop_size(config, network)
+        config.views.check_strides(network.encoder.stride_px, config.label_stride_px)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         self.network.encoder.freeze_stages(config.frozen_stages)
         self.average = assignment_copy(self.network)
-        self.optimiser = _optimiser(self.network, config)
+        self.optimiser = adamw(
+            self.network,
+            learning_rate=config.learning_rate,
+            head_rate_factor=config.head_rate_factor,
+            weight_decay=config.weight_decay,
+        )
         self.steps_done = 0
         run_folder.mkdir(parents=True, exist_ok=True)
 
@@ -132,23 +137,3 @@ class SecondStageTrainer:
             name: round(float(value.detach()), 5) for name, value in losses._asdict().items()
         }
         append_row(self.run_folder / "metrics.csv", row)
-
-
-def _optimiser(network: CosaNetwork, config: SecondStageConfig) -> torch.optim.AdamW:
-    heads = network.head_parameters()
-    in_heads = {id(parameter) for parameter in heads}
-    encoder = [p for p in network.parameters() if p.requires_grad and id(p) not in in_heads]
-    groups: list[dict[str, Any]] = [
-        {"params": encoder, "base_lr": config.learning_rate},
-        {"params": heads, "base_lr": config.learning_rate * config.head_rate_factor},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def _check_crop_size(config: SecondStageConfig, network: CosaNetwork) -> None:
-    for stride in (network.encoder.stride_px, config.label_stride_px):
-        if config.views.size_px % stride:
-            raise ValueError(
-                f"views.size_px must divide by the stride {stride} of "
-                f"{config.network.encoder} and of its labels, found {config.views.size_px}"
-            )
