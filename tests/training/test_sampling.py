@@ -12,7 +12,12 @@ from hunique_training.data.batches import BatchMaker
 from hunique_training.data.labels import DataError, LabelledPicture, read_labels
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.sampling import BalancedSampler
-from hunique_training.data.views import ViewConfig, make_views, strong_colour
+from hunique_training.data.views import (
+    ViewConfig,
+    make_views,
+    random_crop,
+    strong_colour,
+)
 
 VIEWS = ViewConfig(size_px=64)
 
@@ -136,3 +141,14 @@ def test_unreadable_pictures_are_counted(tmp_path: Path, labelled_folder: Path) 
     assert kept == [good]
     assert cache.unreadable == [broken]
     assert max(cache.pixels(good.path).shape) == 64
+
+
+def test_pictures_are_not_enlarged_beyond_what_they_show() -> None:
+    """A close-up of few pixels fills the crop at most; a large photograph is looked at closer."""
+
+    def largest(side_px: int) -> int:
+        crops = [random_crop(side_px, side_px, VIEWS, np.random.default_rng(n)) for n in range(60)]
+        return max(max(crop.scaled) for crop in crops)
+
+    assert largest(40) <= VIEWS.size_px
+    assert VIEWS.size_px * 1.5 < largest(500) <= VIEWS.size_px * VIEWS.scale_high

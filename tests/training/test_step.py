@@ -168,3 +168,15 @@ def test_a_silent_segmentation_does_not_press_down_its_cam() -> None:
         assignment = Assigner(NO_NETWORK, config).label(blind, _pictures(), (4, 4))
         assert bool(assignment.guided[0, 0]) is told
         assert assignment.guided[1].all()
+
+
+def test_exponents_trim_or_lift_the_cam_of_a_class() -> None:
+    """Above 1 a class keeps less around its peak, below 1 more; 1 is the CAM as it is."""
+
+    def pixels_of_first(exponent: float) -> int:
+        config = dataclasses.replace(TrainConfig(), cam_exponents=(exponent, 1.0, 1.0, 1.0))
+        return int((_assigned(config).main.labels == 1).sum())
+
+    assert pixels_of_first(3.0) < pixels_of_first(1.0) < pixels_of_first(0.3)
+    plain = dataclasses.replace(TrainConfig(), cam_exponents=())
+    assert pixels_of_first(1.0) == int((_assigned(plain).main.labels == 1).sum())

@@ -230,3 +230,37 @@ def test_fit_leaves_what_a_run_promises(tmp_path: Path, labelled_folder: Path) -
     assert summary["pictures"] == 6
     assert summary["pictures_by_source"] == {"camera A": 3, "camera B": 3}
     assert len(summary["label_file_sha256"]) == 1
+
+
+def test_heads_learn_faster_than_the_encoder(tmp_path: Path) -> None:
+    """Heads and decoder have the base rate times the factor; what is frozen has none."""
+    config = dataclasses.replace(_config(), frozen_stages=2, head_rate_factor=7.0)
+    trainer = Trainer(config, tmp_path)
+    encoder, heads = trainer.optimiser.param_groups
+    assert heads["base_lr"] == pytest.approx(7 * encoder["base_lr"])
+    assert {id(p) for p in heads["params"]} == {id(p) for p in trainer.online.head_parameters()}
+    assert all(p.requires_grad for p in encoder["params"])
+
+
+def test_the_cam_head_learns_the_magnitudes_of_features_once(
+    tmp_path: Path, labelled_folder: Path
+) -> None:
+    """Both networks start from the first batches' means, and a resumed run keeps them."""
+    config = _config(1)
+    trainer = Trainer(config, tmp_path)
+    trainer.fit(_batches(config, labelled_folder))
+    mean = trainer.online.state_dict()["classifier.mean"]
+    assert mean.abs().max() > 0
+    assert torch.equal(mean, trainer.assignment.state_dict()["classifier.mean"])
+    again = Trainer(config, tmp_path)
+    assert again.resume()
+    assert torch.equal(mean, again.online.state_dict()["classifier.mean"])
+
+
+def test_guidance_of_the_cam_waits_for_its_step(tmp_path: Path, labelled_folder: Path) -> None:
+    """Pseudo-labels teach the segmentation after the warm-up; the CAM is guided only later."""
+    config = dataclasses.replace(_config(4), loss_warm_up_steps=1, guidance_start_step=3)
+    trainer = Trainer(config, tmp_path)
+    steps = [trainer.train_step(b) for b in _batches(config, labelled_folder).batches(0, 4)]
+    assert [bool(s.cam_to_segmentation > 0) for s in steps] == [False, True, True, True]
+    assert [bool(s.segmentation_to_cam > 0) for s in steps] == [False, False, False, True]
