@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hunique_training.checkpoint import load_model
-from hunique_training.config import PRESETS, TrainConfig
+from hunique_training.config import TrainConfig
 from hunique_training.data.batches import BatchMaker
 from hunique_training.data.labels import read_labels
 from hunique_training.data.picture_cache import PictureCache
@@ -21,6 +21,7 @@ from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.views import ViewConfig
 from hunique_training.joint_batch import own_places
 from hunique_training.network.cosa import NetworkConfig
+from hunique_training.presets import PRESETS
 from hunique_training.trainer import Trainer
 
 LONGEST_S = 240

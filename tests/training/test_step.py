@@ -8,11 +8,12 @@ from typing import cast
 import pytest
 import torch
 
-from hunique_training.config import LossWeights, TrainConfig, paper, release
+from hunique_training.config import LossWeights, TrainConfig
 from hunique_training.data.batch import Batch
 from hunique_training.losses.cam_to_segmentation import IGNORE
 from hunique_training.losses.classification import classification_loss
 from hunique_training.network.cosa import CosaNetwork, CosaOutput, NetworkConfig
+from hunique_training.presets import paper, release
 from hunique_training.pseudo_labels.assigner import Assigner, Assignment
 from hunique_training.pseudo_labels.cam_labels import CamThresholds
 from hunique_training.pseudo_labels.multi_scale import AssignedMaps

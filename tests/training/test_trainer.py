@@ -11,7 +11,7 @@ from torch import nn
 
 from hunique_training.assignment import assignment_copy, follow
 from hunique_training.checkpoint import CheckpointError, load_model
-from hunique_training.config import PRESETS, TrainConfig
+from hunique_training.config import TrainConfig
 from hunique_training.data.batches import BatchMaker
 from hunique_training.data.labels import read_labels
 from hunique_training.data.picture_cache import PictureCache
@@ -19,6 +19,7 @@ from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.views import ViewConfig
 from hunique_training.fitting import FitRequest, fit
 from hunique_training.network.cosa import NetworkConfig
+from hunique_training.presets import PRESETS
 from hunique_training.schedule import learning_rate_factor
 from hunique_training.step import Losses
 from hunique_training.trainer import Trainer

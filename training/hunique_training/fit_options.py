@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from hunique_training.config import METHODS, PRESETS, TrainConfig
+from hunique_training.config import METHODS, TrainConfig
 from hunique_training.early_stop import KEPT, ValidationConfig
 from hunique_training.network.registry import ENCODERS, cam_head_for, decoder_for
 from hunique_training.precision import PRECISIONS
+from hunique_training.presets import PRESETS
 from hunique_training.source_options import SOURCES_HELP
 
 _RUN = (
