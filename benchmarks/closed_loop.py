@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -12,36 +12,50 @@ from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Load:
-    """What one number of callers got."""
+    """What one number of callers got so far."""
 
     callers: int
-    pictures_per_s: float
-    p50_ms: float
-    p99_ms: float
-    failures: int
-    foreign_cores: float
-    """Cores that programs other than this one and its server used meanwhile."""
+    durations_s: list[float] = field(default_factory=list)
+    """Of the calls that were answered, in the order of their answers."""
+    failures: int = 0
+    took_s: float = 0.0
+    foreign_core_s: float = 0.0
+    """Core seconds that programs other than this one and its server used meanwhile."""
+
+    @property
+    def pictures_per_s(self) -> float:
+        """Answered, over all measurements."""
+        return len(self.durations_s) / self.took_s
+
+    @property
+    def foreign_cores(self) -> float:
+        """Cores that others used on average."""
+        return self.foreign_core_s / self.took_s
+
+    def percentile_ms(self, share: float) -> float:
+        """What so many calls took at most, in milliseconds."""
+        if not self.durations_s:
+            return float("nan")
+        ordered_s = sorted(self.durations_s)
+        return 1000 * ordered_s[min(len(ordered_s) - 1, int(share * len(ordered_s)))]
 
 
 async def measure_load(
-    address: str, server_id: int, callers: int, requests: list[pb.SegmentRequest], seconds_s: float
-) -> Load:
-    """Callers that each wait for their answer before they ask again."""
-    durations_s: list[float] = []
-    failures = 0
+    load: Load, address: str, server_id: int, requests: list[pb.SegmentRequest], seconds_s: float
+) -> None:
+    """Add some time of a load to what is known of it."""
 
     async def call(stub: pb_grpc.HandFeaturesStub, first: int) -> None:
-        nonlocal failures
         asked = first
         while time.monotonic() < ends_s:
             started_s = time.monotonic()
             try:
                 await stub.Segment(requests[asked % len(requests)], timeout=60)
-                durations_s.append(time.monotonic() - started_s)
+                load.durations_s.append(time.monotonic() - started_s)
             except grpc.aio.AioRpcError:
-                failures += 1
+                load.failures += 1
             asked += 1
 
     async with grpc.aio.insecure_channel(address) as channel:
@@ -50,23 +64,9 @@ async def measure_load(
         busy = _BusyCores(server_id)
         began_s = time.monotonic()
         ends_s = began_s + seconds_s
-        await asyncio.gather(*(call(stub, first) for first in range(callers)))
-        took_s = time.monotonic() - began_s
-    durations_s.sort()
-    return Load(
-        callers=callers,
-        pictures_per_s=len(durations_s) / took_s,
-        p50_ms=_percentile_ms(durations_s, 0.50),
-        p99_ms=_percentile_ms(durations_s, 0.99),
-        failures=failures,
-        foreign_cores=busy.foreign(took_s),
-    )
-
-
-def _percentile_ms(sorted_s: list[float], share: float) -> float:
-    if not sorted_s:
-        return float("nan")
-    return 1000 * sorted_s[min(len(sorted_s) - 1, int(share * len(sorted_s)))]
+        await asyncio.gather(*(call(stub, first) for first in range(load.callers)))
+        load.took_s += time.monotonic() - began_s
+        load.foreign_core_s += busy.foreign_s()
 
 
 class _BusyCores:
@@ -74,9 +74,9 @@ class _BusyCores:
 
     def __init__(self, server_id: int) -> None:
         self._stat = Path(f"/proc/{server_id}/stat")
-        self._began = self._foreign_s()
+        self._began_s = self._now_s()
 
-    def _foreign_s(self) -> float:
+    def _now_s(self) -> float:
         try:
             machine = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
             server = self._stat.read_text().rpartition(")")[2].split()[11:13]
@@ -86,6 +86,6 @@ class _BusyCores:
         ticks_per_s = os.sysconf("SC_CLK_TCK")
         return (busy - sum(map(int, server))) / ticks_per_s - time.process_time()
 
-    def foreign(self, took_s: float) -> float:
-        """Cores that others used on average since the beginning."""
-        return max(0.0, (self._foreign_s() - self._began) / took_s)
+    def foreign_s(self) -> float:
+        """Core seconds that others used since the beginning."""
+        return max(0.0, self._now_s() - self._began_s)

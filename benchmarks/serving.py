@@ -1,10 +1,11 @@
 """How much of this machine a server turns into answers.
 
-    drawn hands -> JPEG -> ceiling: pipeline and engine in a loop, in this process
+    drawn hands -> JPEG -> ceilings: pipeline and engine in loops, in this process
                         -> served: a private server, closed loops of 1, 4 and 16 callers
 
-Both sides are measured in one run of about a minute, so that their ratio means something
-on a machine whose speed nobody knows. The README beside this file says how to read it.
+Both sides are measured by turns in one run of about two minutes, so that their ratios mean
+something on a machine whose speed nobody knows and which changes meanwhile. The README beside
+this file says how to read them.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import click
 import grpc
-from ceiling import measure_ceiling
+from ceiling import Ceiling, usable_cores
 from closed_loop import Load, measure_load
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
@@ -55,12 +56,31 @@ class Row:
     detail: str
     callers: int
     pictures_per_s: float
-    ceiling_pictures_per_s: float
-    ratio: float
+    latency_loop_pictures_per_s: float
+    throughput_loop_pictures_per_s: float
+    of_latency_loop: float
+    of_throughput_loop: float
     p50_ms: float
     p99_ms: float
+    server_peak_mb: int
     failures: int
     foreign_cores: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loops:
+    """The two ceilings."""
+
+    latency: Ceiling
+    throughput: Ceiling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How long to measure."""
+
+    seconds_s: float
+    rounds: int
 
 
 def drawn_jpegs() -> list[bytes]:
@@ -112,26 +132,37 @@ def _commit() -> str:
     return git("rev-parse", "--short", "HEAD") + changed
 
 
-def _rows(bundle: Bundle, detail: str, ceiling: float, loads: list[Load]) -> list[Row]:
-    date_utc, commit, hardware = datetime.now(UTC).strftime("%Y-%m-%d"), _commit(), _hardware()
-    return [
-        Row(
-            date_utc=date_utc,
-            commit=commit,
-            hardware=hardware,
-            model=f"{bundle.manifest.name} {bundle.manifest.version}",
-            detail=detail,
-            ceiling_pictures_per_s=round(ceiling, 2),
-            callers=load.callers,
-            pictures_per_s=round(load.pictures_per_s, 2),
-            ratio=round(load.pictures_per_s / ceiling, 2),
-            p50_ms=round(load.p50_ms),
-            p99_ms=round(load.p99_ms),
-            failures=load.failures,
-            foreign_cores=round(load.foreign_cores, 2),
-        )
-        for load in loads
-    ]
+def _peak_mb(process_id: int) -> int:
+    """The most memory that a process has had, in MB (Linux)."""
+    try:
+        lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) // 1000
+    except (OSError, StopIteration):
+        return 0
+
+
+def _row(bundle: Bundle, detail: str, loops: Loops, load: Load, peak_mb: int) -> Row:
+    served, one_by_one, side_by_side = (
+        part.pictures_per_s for part in (load, loops.latency, loops.throughput)
+    )
+    return Row(
+        date_utc=datetime.now(UTC).strftime("%Y-%m-%d"),
+        commit=_commit(),
+        hardware=_hardware(),
+        model=f"{bundle.manifest.name} {bundle.manifest.version}",
+        detail=detail,
+        callers=load.callers,
+        pictures_per_s=round(served, 2),
+        latency_loop_pictures_per_s=round(one_by_one, 2),
+        throughput_loop_pictures_per_s=round(side_by_side, 2),
+        of_latency_loop=round(served / one_by_one, 3),
+        of_throughput_loop=round(served / side_by_side, 3),
+        p50_ms=round(load.percentile_ms(0.50)),
+        p99_ms=round(load.percentile_ms(0.99)),
+        server_peak_mb=peak_mb,
+        failures=load.failures,
+        foreign_cores=round(load.foreign_cores, 2),
+    )
 
 
 def _record(rows: list[Row]) -> None:
@@ -144,14 +175,36 @@ def _record(rows: list[Row]) -> None:
 
 
 def _show(rows: list[Row]) -> None:
-    click.echo(f"{rows[0].hardware}, {rows[0].model}, detail {rows[0].detail}")
-    click.echo(f"ceiling, in process: {rows[0].ceiling_pictures_per_s} pictures/s")
-    click.echo("callers  pictures/s  of ceiling  p50 ms  p99 ms  failures  foreign cores")
+    first = rows[0]
+    click.echo(f"{first.hardware}, {first.model}, detail {first.detail}")
+    click.echo(
+        f"in process: {first.latency_loop_pictures_per_s} pictures/s one by one (latency loop), "
+        f"{first.throughput_loop_pictures_per_s} side by side (throughput loop)"
+    )
+    click.echo(
+        "callers  pictures/s  of latency loop  of throughput loop  p50 ms  p99 ms  peak MB  "
+        "failures  foreign cores"
+    )
     for row in rows:
         click.echo(
-            f"{row.callers:7}  {row.pictures_per_s:10}  {row.ratio:10}  {row.p50_ms:6}  "
-            f"{row.p99_ms:6}  {row.failures:8}  {row.foreign_cores:13}"
+            f"{row.callers:7}  {row.pictures_per_s:10}  {row.of_latency_loop:15}  "
+            f"{row.of_throughput_loop:18}  {row.p50_ms:6}  {row.p99_ms:6}  "
+            f"{row.server_peak_mb:7}  {row.failures:8}  {row.foreign_cores:13}"
         )
+
+
+def _measure(
+    loops: Loops, server: tuple[str, int], requests: list[pb.SegmentRequest], choices: Choices
+) -> list[Load]:
+    """Each part for some seconds, then each again: what the machine does is everybody's."""
+    loads = [Load(callers=callers) for callers in CALLERS]
+    for _ in range(choices.rounds):
+        loops.latency.measure(choices.seconds_s)
+        for load in loads:
+            if load.callers > 1:
+                loops.throughput.measure(choices.seconds_s / (len(loads) - 1))
+            asyncio.run(measure_load(load, *server, requests, choices.seconds_s))
+    return loads
 
 
 @click.command()
@@ -159,23 +212,26 @@ def _show(rows: list[Row]) -> None:
               help="What to serve. Default: the model that comes with hunique.")  # fmt: skip
 @click.option("--detail", type=click.Choice(list(DETAILS)), default="standard", show_default=True)
 @click.option("--seconds-s", type=click.FloatRange(min=0.5), default=8.0, show_default=True,
-              help="Length of each of the five measurements.")  # fmt: skip
+              help="Length of each measurement.")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True,
+              help="How often everything is measured in turn.")  # fmt: skip
 @click.option("--record", is_flag=True, help="Append the result to rows.csv.")
-def main(bundle: Path, detail: str, seconds_s: float, record: bool) -> None:
+def main(bundle: Path, detail: str, seconds_s: float, rounds: int, record: bool) -> None:
     """Measure a private server beside what the machine could do without one."""
     model, pictures = Bundle.open(bundle), drawn_jpegs()
     for_pipeline, for_wire = DETAILS[detail]
-    ceiling = measure_ceiling(model, pictures, for_pipeline, seconds_s)
+    loops = Loops(
+        latency=Ceiling(model, pictures, for_pipeline, 1),
+        throughput=Ceiling(model, pictures, for_pipeline, usable_cores()),
+    )
     requests = [pb.SegmentRequest(image=picture, detail=for_wire) for picture in pictures]
     with (
         tempfile.TemporaryDirectory() as folder,
-        private_server(bundle, Path(folder)) as (address, server_id),
+        private_server(bundle, Path(folder)) as server,
     ):
-        loads = [
-            asyncio.run(measure_load(address, server_id, callers, requests, seconds_s))
-            for callers in CALLERS
-        ]
-    rows = _rows(model, detail, ceiling, loads)
+        loads = _measure(loops, server, requests, Choices(seconds_s=seconds_s, rounds=rounds))
+        peak_mb = _peak_mb(server[1])
+    rows = [_row(model, detail, loops, load, peak_mb) for load in loads]
     _show(rows)
     if record:
         _record(rows)

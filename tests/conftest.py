@@ -1,6 +1,8 @@
 """What tests everywhere share: a real, tiny bundle that needs no training."""
 
 import dataclasses
+import datetime
+import ipaddress
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from onnx import TensorProto, helper, numpy_helper
 
 from hunique_models.bundle import Bundle, write_bundle
@@ -122,3 +129,51 @@ def red_square() -> np.ndarray:
     pixels = np.full((200, 300, 3), 128, np.uint8)
     pixels[60:120, 100:180] = (255, 0, 0)
     return pixels
+
+
+class Authority:
+    """Signs certificates for this machine, and writes them down."""
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.file = folder / f"{name}.pem"
+        """Its own certificate."""
+        certificate = self._sign(self._name, self._key, is_authority=True)
+        self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
+
+    def issue(self, common_name: str, stem: str = "") -> tuple[Path, Path]:
+        """Certificate and key of somebody at localhost; over those of the same stem, if any."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        cert_file = self._folder / f"{stem or common_name}.crt"
+        key_file = cert_file.with_suffix(".key")
+        cert_file.write_bytes(self._sign(subject, key).public_bytes(Encoding.PEM))
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return cert_file, key_file
+
+    def _sign(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_authority: bool = False
+    ) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.UTC)
+        day = datetime.timedelta(days=1)
+        places = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - day)
+            .not_valid_after(now + day)
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName(places), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Signs certificates."""
+    return Authority(tmp_path)

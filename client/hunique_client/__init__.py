@@ -4,7 +4,7 @@
 
     with HuniqueClient() as client:               # a private server, ended with the client
         result = client.segment(Path("hand.jpg"))
-    with HuniqueClient("gpu-host:50051") as client:
+    with HuniqueClient("gpu-host:50051", Credentials(tls=True)) as client:
         for outcome in client.segment_many(paths): ...
 
 `hunique_client.aio.HuniqueClient` has the same shape for asyncio. Errors form one tree,
@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hunique_client.client import HuniqueClient
+    from hunique_client.credentials import Credentials
     from hunique_client.errors import (
+        AccessDeniedError,
+        CredentialsError,
         DeadlineError,
         HuniqueClientError,
         InvalidRequestError,
@@ -39,8 +42,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AccessDeniedError",
     "Box",
     "ClassResult",
+    "Credentials",
+    "CredentialsError",
     "DeadlineError",
     "Detail",
     "HuniqueClient",
@@ -65,7 +71,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for module in ("client", "errors", "results"):
+    for module in ("client", "credentials", "errors", "results"):
         found = getattr(import_module(f"{__name__}.{module}"), name, None)
         if found is not None:
             return found

@@ -17,12 +17,13 @@ import grpc
 
 from hunique_client.aio_many import AioManyPictures
 from hunique_client.channel import (
-    CHANNEL_OPTIONS,
     DEFAULT_DEADLINE_S,
     DESCRIBE_DEADLINE_S,
     RECONNECT_S,
 )
 from hunique_client.client import SERVER_VARIABLE
+from hunique_client.connection import open_aio_channel
+from hunique_client.credentials import Credentials
 from hunique_client.errors import error_of_rpc
 from hunique_client.private_server import PrivateServer
 from hunique_client.requests import Source, make_request, make_wish
@@ -47,12 +48,15 @@ class HuniqueClient:
     Args:
         server: HOST:PORT or unix:PATH; None takes the variable HUNIQUE_SERVER, and where
             that is empty starts a private server on entering, ended on leaving.
+        credentials: for a named server; None takes those of the environment.
 
     Raises:
         ServerUnavailableError: on entering, no private server could be started.
+        CredentialsError: on entering, the credentials cannot be used for this server.
     """
 
-    def __init__(self, server: str | None = None) -> None:
+    def __init__(self, server: str | None = None, credentials: Credentials | None = None) -> None:
+        self._credentials = credentials
         self._private: PrivateServer | None = None
         self._channel: grpc.aio.Channel | None = None
         self.address = server or os.environ.get(SERVER_VARIABLE) or ""
@@ -62,7 +66,9 @@ class HuniqueClient:
         if not self.address:
             self._private = await asyncio.to_thread(PrivateServer)
             self.address = self._private.address
-        self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            self._credentials = Credentials()
+        credentials = self._credentials or Credentials.from_environment()
+        self._channel = open_aio_channel(self.address, credentials)
         self._stub = pb_grpc.HandFeaturesStub(self._channel)
         return self
 

@@ -1,7 +1,7 @@
 """`hunique-client`: find hand features on photographs from the command line.
 
 Exit codes: 0 done; 3 no class could be assessed; 4 the input was unreadable; 5 some inputs
-failed; 64 usage; 69 no server; 130 ended by Ctrl-C.
+failed; 64 usage; 69 no server; 77 not let in; 130 ended by Ctrl-C.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ try:
     from rich.console import Console
 
     from hunique_client.client import HuniqueClient
+    from hunique_client.connection_options import connection_options, read_credentials
     from hunique_client.errors import HuniqueClientError
     from hunique_client.results import Detail
     from hunique_client.segment_command import Job, run_job
@@ -69,23 +70,28 @@ def commands(context: click.Context, server: str | None) -> None:
 @click.option("--recursive", "-r", is_flag=True, show_envvar=True,
               help="Take pictures of sub-folders too.")  # fmt: skip
 @click.option("--server", metavar="ADDRESS", help=f"{SERVER_HELP}  [env var: HUNIQUE_SERVER]")
+@connection_options
 @click.pass_obj
 def segment(
     server_of_group: str | None, /, server: str | None, classes: str | None, **rest: Any
 ) -> NoReturn:
     """Find features on images, on every image of folders, or on standard input (-)."""
     names = (name.strip() for name in (classes or "").split(","))
+    credentials = read_credentials(rest)
     job = Job(classes=tuple(filter(None, names)), **rest)
-    sys.exit(run_job(job, lambda: HuniqueClient(server or server_of_group)))
+    sys.exit(run_job(job, lambda: HuniqueClient(server or server_of_group, credentials)))
 
 
 @commands.command("describe")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
 @click.option("--server", metavar="ADDRESS", help=f"{SERVER_HELP}  [env var: HUNIQUE_SERVER]")
+@connection_options
 @click.pass_obj
-def describe(server_of_group: str | None, /, server: str | None, json_wanted: bool) -> None:
+def describe(
+    server_of_group: str | None, /, server: str | None, json_wanted: bool, **rest: Any
+) -> None:
     """Say which model is served: identity, classes, thresholds, training data."""
-    with HuniqueClient(server or server_of_group) as client:
+    with HuniqueClient(server or server_of_group, read_credentials(rest)) as client:
         model = client.describe_model()
     if json_wanted:
         values = {"name": model.name, "version": model.version, "sha256": model.sha256}

@@ -8,11 +8,12 @@ from typing import Self
 import grpc
 
 from hunique_client.channel import (
-    CHANNEL_OPTIONS,
     DEFAULT_DEADLINE_S,
     DESCRIBE_DEADLINE_S,
     RECONNECT_S,
 )
+from hunique_client.connection import open_channel
+from hunique_client.credentials import Credentials
 from hunique_client.errors import error_of_rpc
 from hunique_client.many import ManyPictures
 from hunique_client.private_server import PrivateServer
@@ -37,17 +38,22 @@ class HuniqueClient:
     Args:
         server: HOST:PORT or unix:PATH; None takes the variable HUNIQUE_SERVER, and where
             that is empty starts a private server that ends with this client.
+        credentials: for a named server; None takes those of the environment. A private one
+            needs none.
 
     Raises:
         ServerUnavailableError: no private server could be started.
+        CredentialsError: the credentials cannot be used for this server.
     """
 
-    def __init__(self, server: str | None = None) -> None:
+    def __init__(self, server: str | None = None, credentials: Credentials | None = None) -> None:
         address = server or os.environ.get(SERVER_VARIABLE)
         self._private = None if address else PrivateServer()
         self.address = address or (self._private.address if self._private else "")
         """What it talks to."""
-        self._channel = grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+        if self._private is not None:
+            credentials = Credentials()
+        self._channel = open_channel(self.address, credentials or Credentials.from_environment())
         self._stub = pb_grpc.HandFeaturesStub(self._channel)
 
     def segment(

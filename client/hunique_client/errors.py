@@ -2,6 +2,8 @@
 
 HuniqueClientError            exit code
 ├── InvalidRequestError       4   the picture or the wish cannot be served
+├── CredentialsError          77  certificates or a token that cannot be used
+├── AccessDeniedError         77  the server does not let this caller do that
 ├── ServerUnavailableError    69  no server, or it ended
 ├── ServerBusyError           69  no room now; `retry_after_s` says when
 ├── DeadlineError             69  no answer in time
@@ -29,6 +31,18 @@ class InvalidRequestError(HuniqueClientError):
     exit_code = 4
 
 
+class CredentialsError(HuniqueClientError):
+    """Certificates or a token are not there, do not fit, or would be shown to strangers."""
+
+    exit_code = 77
+
+
+class AccessDeniedError(HuniqueClientError):
+    """The server does not know this caller, or does not let it do that."""
+
+    exit_code = 77
+
+
 class ServerUnavailableError(HuniqueClientError):
     """There is no server at the address, or it ended."""
 
@@ -54,6 +68,8 @@ _KINDS: dict[int, type[HuniqueClientError]] = {
     grpc.StatusCode.INVALID_ARGUMENT.value[0]: InvalidRequestError,
     grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: InvalidRequestError,
     grpc.StatusCode.NOT_FOUND.value[0]: InvalidRequestError,
+    grpc.StatusCode.UNAUTHENTICATED.value[0]: AccessDeniedError,
+    grpc.StatusCode.PERMISSION_DENIED.value[0]: AccessDeniedError,
     grpc.StatusCode.UNAVAILABLE.value[0]: ServerUnavailableError,
     grpc.StatusCode.CANCELLED.value[0]: ServerUnavailableError,
     grpc.StatusCode.UNIMPLEMENTED.value[0]: ServerUnavailableError,

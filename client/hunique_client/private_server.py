@@ -27,7 +27,11 @@ _IMPATIENT = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 200),
 )
-_NOT_INHERITED = ("HUNIQUE_SERVER_LISTEN", "HUNIQUE_SERVER_ADMIN_LISTEN")
+# what is for a server of many: where it listens, who may call, what is kept of it
+_NOT_INHERITED = tuple(
+    f"HUNIQUE_SERVER_{name}"
+    for name in ("LISTEN", "ADMIN_LISTEN", "TLS_", "TOKENS", "OIDC_", "QUOTA_", "AUDIT_", "TRACES")
+)
 
 
 class PrivateServer:
@@ -127,7 +131,9 @@ def _end(process: subprocess.Popen[bytes], folder: Path, owner_pid: int) -> None
 
 def _environment() -> dict[str, str]:
     """What the server inherits of ours."""
-    kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
+    }
     # ONNX Runtime reports to its makers in newer versions, unless told not to before it loads
     return {**kept, "ORT_DISABLE_TELEMETRY": "1"}
 

@@ -21,6 +21,8 @@ TAUGHT_BY_MASKS = (
     "Fully supervised: masks of the training pictures taught it, not image-level labels alone."
 )
 """Ends the data statement of a model with supervision "pixel"."""
+TAUGHT_BY_SIMULATED_MARKS = "Points or boxes drawn from masks of the training pictures taught it, beside image-level labels."
+"""The same for supervision "simulated_marks"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +71,10 @@ def export_bundle(
 
 def with_supervision(release: Release, model: ModelCheckpoint) -> Release:
     """What people must be told, masks that taught the model among it, whatever was typed."""
-    if model.supervision != "pixel":
+    told = {"pixel": TAUGHT_BY_MASKS, "simulated_marks": TAUGHT_BY_SIMULATED_MARKS}
+    if model.supervision not in told:
         return release
-    statement = f"{release.training_data_statement} {TAUGHT_BY_MASKS}"
+    statement = f"{release.training_data_statement} {told[model.supervision]}"
     return dataclasses.replace(release, training_data_statement=statement)
 
 

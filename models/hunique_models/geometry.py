@@ -157,7 +157,8 @@ def merge_looks(
         total += _merge_level(
             [(probabilities[i], looks[i]) for i in members], (height, width), shrink, geometry
         )
-    return np.rint(total / len(levels)).astype(np.uint8)
+    total /= len(levels)
+    return np.rint(total, out=total).astype(np.uint8)
 
 
 def canvas_size(height_px: int, width_px: int) -> tuple[int, int]:
@@ -183,9 +184,11 @@ def _merge_level(
         part, (x, y) = _place(probability, look, canvas, shrink, geometry)
         rows, columns = part.shape[1:]
         weight = _feather(rows)[:, None] * _feather(columns)[None, :]
-        total[:, y : y + rows, x : x + columns] += part * weight
+        part *= weight
+        total[:, y : y + rows, x : x + columns] += part
         weights[y : y + rows, x : x + columns] += weight
-    return total / weights
+    total /= weights
+    return total
 
 
 def _place(
@@ -206,14 +209,13 @@ def _place(
     step = probability.shape[-1] / side
     matrix = np.array([[step, 0, 0.5 * step - 0.5], [0, step, 0.5 * step - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    planes = [
-        cv2.warpAffine(
+    placed = np.empty((len(probability), rows, columns), np.float32)
+    for number, plane in enumerate(probability):
+        placed[number] = cv2.warpAffine(
             plane.astype(np.float32), matrix, (columns, rows), flags=flags,
             borderMode=cv2.BORDER_REPLICATE,
-        )
-        for plane in probability
-    ]  # fmt: skip
-    return np.stack(planes).astype(np.float32, copy=False), (x, y)
+        )  # fmt: skip
+    return placed, (x, y)
 
 
 def _feather(length: int) -> NDArray[np.float32]:

@@ -5,15 +5,20 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 try:
     from hunique_models.bundle import default_bundle_path
     from hunique_models.errors import HuniqueError
+    from hunique_server.allocator import share_arenas
+    from hunique_server.audit_command import audit_verify
     from hunique_server.config import ConfigError, ServerConfig
     from hunique_server.cores import usable_cores
     from hunique_server.lifecycle import serve
+    from hunique_server.security_options import read_security, security_options
+    from hunique_server.token_command import token
 except ImportError as error:
     print(f"hunique-server needs {error.name}: pip install 'hunique[server]'", file=sys.stderr)
     sys.exit(1)
@@ -42,9 +47,19 @@ def _configure_logging(level: str, form: str) -> None:
         _JsonFormatter() if form == "json" else logging.Formatter("%(levelname)s %(message)s")
     )
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    # at debug it logs what is written inside of files: authors, places, descriptions
+    logging.getLogger("PIL").setLevel(logging.INFO)
 
 
-@click.command(
+class _Workers(click.IntRange):
+    """A number from 1 on, or auto, which is 0."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return 0 if value in ("auto", "0", 0) else super().convert(value, param, ctx)
+
+
+@click.group(
+    invoke_without_command=True,
     context_settings={"auto_envvar_prefix": "HUNIQUE_SERVER", "show_default": True},
     epilog="Every flag can be given as a variable HUNIQUE_SERVER_<FLAG>; the flag wins.",
 )
@@ -54,7 +69,7 @@ def _configure_logging(level: str, form: str) -> None:
 @click.option("--listen", multiple=True, default=("127.0.0.1:50051",), show_envvar=True,
               help="HOST:PORT or unix:PATH of the gRPC service; repeat it for several, in the "
               "variable put spaces between them. "
-              "Connections are not encrypted: keep to loopback, a private network or a mesh.")  # fmt: skip
+              "Beyond this machine it needs --tls-cert or --insecure.")  # fmt: skip
 @click.option("--admin-listen", default="127.0.0.1:9464", show_envvar=True,
               help="HOST:PORT of /metrics, /healthz and /readyz; none for none.")  # fmt: skip
 @click.option("--device", default="cpu", show_envvar=True,
@@ -62,14 +77,15 @@ def _configure_logging(level: str, form: str) -> None:
               "native-tensorrt (an engine of hunique-export). A device that is not there is an "
               "error, never a silent fallback.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=0), default=0, show_envvar=True,
-              help="Threads of one run on the CPU. 0 takes the cores this process may use; give "
+              help="Cores that runs on the CPU may use. 0 takes those this process may use; give "
               "fewer where other programs need them.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_envvar=True,
-              help="Threads that decode and encode pictures. 0 takes one a core, at least two; "
+@click.option("--workers", type=_Workers(min=1), metavar="auto|N", default="auto", show_envvar=True,
+              help="auto: on the CPU a picture that is alone gets all --threads, in a crowd each "
+              "gets one. N: always so many runs at once, and threads that decode and encode; "
               "raise it where a GPU waits for pictures.")  # fmt: skip
 @click.option("--max-batch", type=click.IntRange(min=1), default=8, show_envvar=True,
-              help="Most looks of one run (a picture at standard detail has up to 10). On a CPU "
-              "more does not help; on a GPU raise it until memory or latency says stop.")  # fmt: skip
+              help="Most looks of one run (a picture at standard detail has up to 10). Below that "
+              "the server finds out what is worth it; on a GPU raise it as far as memory goes.")  # fmt: skip
 @click.option("--max-queue-items", type=click.IntRange(min=1), default=64, show_envvar=True,
               help="Most pictures inside at once; beyond, callers are told when to try again. "
               "Choose the longest wait you would accept divided by the time of a picture.")  # fmt: skip
@@ -89,7 +105,11 @@ def _configure_logging(level: str, form: str) -> None:
               help="Pictures and their names are logged at no level.")  # fmt: skip
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text",
               show_envvar=True, help="json: one object a line, for log collectors.")  # fmt: skip
+@security_options
+@click.pass_context
 def main(
+    context: click.Context,
+    /,
     bundle: Path | None,
     admin_listen: str,
     threads: int,
@@ -101,24 +121,32 @@ def main(
     log_format: str,
     **rest: object,
 ) -> None:
-    """Serve a model over gRPC.
+    """Serve a model over gRPC, or do what a command says.
 
     The services are hunique.v1.HandFeatures, the Open Inference Protocol
     (inference.GRPCInferenceService), health and reflection.
     """
+    if context.invoked_subcommand is not None:
+        return
     _configure_logging(log_level, log_format)
+    share_arenas()
     cores = usable_cores()
     try:
         config = ServerConfig(
             bundle=bundle or default_bundle_path(),
             admin_listen="" if admin_listen == "none" else admin_listen,
             threads=threads or cores,
-            workers=workers or max(2, cores),
+            workers=workers,
             max_queue_bytes=max_queue_mib * _MIB,
             max_image_bytes=max_image_mib * _MIB,
             max_image_pixels=max_image_megapixels * 1_000_000,
+            **read_security(rest),
             **rest,  # type: ignore[arg-type]
         )
         asyncio.run(serve(config))
     except (ConfigError, HuniqueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+main.add_command(audit_verify)
+main.add_command(token)

@@ -1,11 +1,14 @@
 """What a server is told at start: one frozen configuration, checked once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from hunique_server.addresses import is_host_and_port, is_unix
+from hunique_server.audit_config import AuditConfig
+from hunique_server.config_error import ConfigError
+from hunique_server.security_config import SecurityConfig
 
-class ConfigError(Exception):
-    """The configuration cannot work; the message says what to change."""
+__all__ = ["ConfigError", "ServerConfig", "is_unix"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +24,9 @@ class ServerConfig:
     device: str = "cpu"
     """What runs the network."""
     threads: int = 1
-    """Threads of one run on the CPU."""
-    workers: int = 2
-    """Threads that decode pictures and draw findings."""
+    """Cores that runs may use on the CPU."""
+    workers: int = 0
+    """Runs at once on the CPU, and threads that decode pictures; 0 goes by the load."""
     max_batch: int = 8
     """Most looks of one run."""
     max_queue_items: int = 64
@@ -36,6 +39,12 @@ class ServerConfig:
     """Most pixels of an image."""
     drain_s: float = 20.0
     """How long running requests may take after SIGTERM."""
+    security: SecurityConfig = field(default_factory=SecurityConfig)
+    """Encryption, callers and their shares."""
+    audit: AuditConfig = field(default_factory=AuditConfig)
+    """Whether an account is kept of what was asked for."""
+    traces: bool = False
+    """Whether OpenTelemetry traces are sent."""
     exit_with_parent: bool = False
     """End when standard input closes: the private server of a client."""
 
@@ -45,6 +54,8 @@ class ServerConfig:
         Raises:
             ConfigError: naming the value.
         """
+        if self.workers < 0:
+            raise ConfigError(f"workers must be at least 1, or 0 for auto, found {self.workers}")
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
@@ -58,22 +69,18 @@ class ServerConfig:
                 f"max_image_bytes ({self.max_image_bytes})"
             )
         for address in self.listen:
-            if not is_unix(address) and not _is_host_and_port(address):
+            if not is_unix(address) and not is_host_and_port(address):
                 raise ConfigError(f"expected HOST:PORT or unix:PATH, found {address!r}")
-        if self.admin_listen and not _is_host_and_port(self.admin_listen):
+        self.security.check_listen(self.listen)
+        if self.admin_listen and not is_host_and_port(self.admin_listen):
             raise ConfigError(f"expected HOST:PORT, found {self.admin_listen!r}")
+
+    @property
+    def decoders(self) -> int:
+        """Threads that decode pictures and draw findings."""
+        return max(2, self.workers or self.threads)
 
 
 _AT_LEAST_ONE = (
-    "threads", "workers", "max_batch", "max_queue_items", "max_image_bytes", "max_image_pixels",
+    "threads", "max_batch", "max_queue_items", "max_image_bytes", "max_image_pixels",
 )  # fmt: skip
-
-
-def is_unix(address: str) -> bool:
-    """Whether an address is unix:PATH."""
-    return address.startswith("unix:") and len(address) > len("unix:")
-
-
-def _is_host_and_port(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    return host not in ("", "unix") and port.isdecimal() and int(port) <= 65535

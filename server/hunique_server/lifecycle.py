@@ -25,13 +25,14 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hunique_models.bundle import Bundle
-from hunique_models.engine import Engine, open_engine
-from hunique_models.known_answer import check_known_answer
+from hunique_models.engine import Engine, EngineInfo
 from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 from hunique_server.admin import AdminServer
 from hunique_server.config import ConfigError, ServerConfig, is_unix
+from hunique_server.engines import Engines
+from hunique_server.guards import Guards
 from hunique_server.health import SERVICE_NAME as HEALTH_NAME
 from hunique_server.health import Health
 from hunique_server.metrics import Metrics
@@ -83,12 +84,14 @@ class Server:
         if self.config.admin_listen:
             self._start_admin()
         bundle = Bundle.open(self.config.bundle)
-        engine = self._given_engine or open_engine(bundle, self.config.device, self.config.threads)
-        self._undo.callback(engine.close)
-        await asyncio.to_thread(_prove, bundle, engine)
-        model = _identity(bundle, engine)
-        segmenter = Segmenter(self.config, bundle, engine, model, self.metrics)
+        engines = Engines(bundle, self.config, self._given_engine)
+        self._undo.callback(engines.close)
+        layout = await asyncio.to_thread(engines.prove)
+        model = _identity(bundle, engines.describe())
+        segmenter = Segmenter(self.config, bundle.manifest, layout, model, self.metrics)
         segmenter.start()
+        call_soon = asyncio.get_running_loop().call_soon_threadsafe
+        Thread(target=engines.widen, args=(call_soon,), name="widening", daemon=True).start()
         self._undo.push_async_callback(segmenter.close)
         self.metrics.model_info.info(
             {"name": model.name, "version": model.version, "sha256": model.sha256,
@@ -96,9 +99,11 @@ class Server:
         )  # fmt: skip
         features = HandFeatures(segmenter, self.metrics)
         inference = OpenInference(segmenter, self.metrics, lambda: self._ready)
-        server = self._build_server(features, inference)
+        guards = Guards(self.config, self.metrics, model.sha256)
+        self._undo.push_async_callback(asyncio.to_thread, guards.close)
+        server = self._build_server(features, inference, guards)
         for address in self.config.listen:
-            self._bind(server, address)
+            self._bind(server, address, guards)
         await server.start()
         self._undo.push_async_callback(server.stop, self.config.drain_s)
         self._undo.callback(features.drain)
@@ -106,28 +111,32 @@ class Server:
         self._health.serve()
         self._ready = True
 
-    def _build_server(self, features: HandFeatures, inference: OpenInference) -> grpc.aio.Server:
+    def _build_server(
+        self, features: HandFeatures, inference: OpenInference, guards: Guards
+    ) -> grpc.aio.Server:
         server = grpc.aio.server(
+            interceptors=(guards.door,),
             options=[
                 ("grpc.max_receive_message_length",
                  self.config.max_image_bytes + _MESSAGE_OVERHEAD_BYTES),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
-            ]
+            ],
         )  # fmt: skip
         pb_grpc.add_HandFeaturesServicer_to_server(features, server)
         oip_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE_NAME, OIP_NAME, HEALTH_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        if self.config.security.reflection != "off":
+            names = (SERVICE_NAME, OIP_NAME, HEALTH_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
         return server
 
-    def _bind(self, server: grpc.aio.Server, address: str) -> None:
+    def _bind(self, server: grpc.aio.Server, address: str, guards: Guards) -> None:
         path = Path(address.removeprefix("unix:")) if is_unix(address) else None
         if path is not None:
             _refuse_socket_in_use(path)
         try:
-            port = server.add_insecure_port(address)
+            port = guards.listen(server, address)
         except RuntimeError as error:
             raise ConfigError(f"cannot listen on {address}: is it in use?") from error
         if path is not None:
@@ -154,11 +163,6 @@ class Server:
         self._ready = False
         self._health.end()
         await self._undo.aclose()
-
-
-def _prove(bundle: Bundle, engine: Engine) -> None:
-    engine.warm_up()
-    check_known_answer(bundle.manifest, engine)
 
 
 async def serve(config: ServerConfig) -> None:
@@ -219,8 +223,7 @@ def _refuse_socket_in_use(path: Path) -> None:
     raise ConfigError(f"cannot listen on unix:{path}: it is in use")
 
 
-def _identity(bundle: Bundle, engine: Engine) -> pb.ModelIdentity:
-    info = engine.describe()
+def _identity(bundle: Bundle, info: EngineInfo) -> pb.ModelIdentity:
     return pb.ModelIdentity(
         name=bundle.manifest.name,
         version=bundle.manifest.version,

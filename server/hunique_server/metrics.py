@@ -43,8 +43,23 @@ class Metrics:
             "hunique_queue_bytes", "Encoded bytes admitted and not yet answered.",
             registry=self.registry,
         )  # fmt: skip
+        self.queue_looks = Gauge(
+            "hunique_queue_looks", "Looks of decoded pictures that wait for their run.",
+            ["priority"], registry=self.registry,
+        )  # fmt: skip
+        self.runs = Counter(
+            "hunique_runs_total", "Runs of the engine, by the threads of each.",
+            ["threads"], registry=self.registry,
+        )  # fmt: skip
+        self._count_outcomes()
+
+    def _count_outcomes(self) -> None:
         self.rejected = Counter(
             "hunique_rejected_total", "Pictures refused before any work, by reason.",
+            ["reason"], registry=self.registry,
+        )  # fmt: skip
+        self.turned_away = Counter(
+            "hunique_turned_away_total", "Calls that were not let in, by reason.",
             ["reason"], registry=self.registry,
         )  # fmt: skip
         self.findings = Counter(
@@ -52,6 +67,14 @@ class Metrics:
             ["class", "status"], registry=self.registry,
         )  # fmt: skip
         self.model_info = Info("hunique_model", "The model that is served.", registry=self.registry)
+        self.audit_entries = self._gauge("audit_entries", "Entries of the audit log on disk.")
+        self.audit_failing = self._gauge("audit_failing", "1 while it cannot be written.")
+        self.certificate_expiry = self._gauge(
+            "tls_certificate_expiry_timestamp_seconds", "When the certificate ends; 0: none."
+        )
+
+    def _gauge(self, name: str, what: str) -> Gauge:
+        return Gauge(f"hunique_{name}", what, registry=self.registry)
 
     def _durations(self, name: str, what: str, labels: list[str] | None = None) -> Histogram:
         return Histogram(

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from hunique_models.errors import InputError
 from hunique_models.image import check_size_bytes
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2 as v1
+from hunique_server.caller import Caller
 from hunique_server.errors import RequestError
 from hunique_server.oip_convert import (
     LooksCall,
@@ -59,15 +61,13 @@ class Inference:
                 check_size_bytes(len(image), self._segmenter.limits)
         return call
 
-    async def answer(
-        self, request_id: str, call: Call, deadline_s: float | None
-    ) -> pb.ModelInferResponse:
+    async def answer(self, request_id: str, call: Call, caller: Caller) -> pb.ModelInferResponse:
         """The answer to an admitted call.
 
         Args:
             request_id: the caller's.
             call: what is wanted.
-            deadline_s: on the monotonic clock.
+            caller: who waits for it.
 
         Raises:
             RequestError, InputError: it or one of its pictures cannot be served.
@@ -75,23 +75,24 @@ class Inference:
         """
         if call.timeout_s is not None:
             own_s = time.monotonic() + call.timeout_s
-            deadline_s = own_s if deadline_s is None else min(deadline_s, own_s)
+            least_s = own_s if caller.deadline_s is None else min(caller.deadline_s, own_s)
+            caller = replace(caller, deadline_s=least_s)
         if isinstance(call, LooksCall):
-            values = await self._run(call, deadline_s)
+            values = await self._run(call, caller)
         else:
-            values = await self._examine(call, deadline_s)
+            values = await self._examine(call, caller)
         return write_response(request_id, self._segmenter.model, values)
 
-    async def _run(self, call: LooksCall, deadline_s: float | None) -> dict[str, Value]:
+    async def _run(self, call: LooksCall, caller: Caller) -> dict[str, Value]:
         # a message of typed elements takes seconds to read; raw ones are there
         is_raw = call.raw is not None
         looks = call.looks() if is_raw else await asyncio.to_thread(call.looks)
-        output = await self._segmenter.run(looks, deadline_s)
+        output = await self._segmenter.run(looks, caller)
         return {name: getattr(output, name) for name in call.outputs}
 
-    async def _examine(self, call: PicturesCall, deadline_s: float | None) -> dict[str, Value]:
+    async def _examine(self, call: PicturesCall, caller: Caller) -> dict[str, Value]:
         tasks = [
-            asyncio.create_task(self._examine_one(call, index, deadline_s))
+            asyncio.create_task(self._examine_one(call, index, caller))
             for index in range(call.count)
         ]
         try:
@@ -103,11 +104,11 @@ class Inference:
         return await asyncio.to_thread(_values, call.outputs, examined, class_count)
 
     async def _examine_one(
-        self, call: PicturesCall, index: int, deadline_s: float | None
+        self, call: PicturesCall, index: int, caller: Caller
     ) -> tuple[v1.SegmentResponse, Labels | None]:
         draw = draw_labels if call.wants_labels else lambda _: None
         try:
-            return await self._segmenter.examine(call.images[index], call.wish, deadline_s, draw)
+            return await self._segmenter.examine(call.images[index], call.wish, caller, draw)
         except InputError as error:
             if call.count == 1:
                 raise

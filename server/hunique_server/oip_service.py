@@ -13,7 +13,8 @@ import grpc
 
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.inference import open_inference_pb2_grpc as pb_grpc
-from hunique_server.calls import Calls, Context, deadline_s_of, refuse
+from hunique_server.caller import Caller, Priority
+from hunique_server.calls import Calls, Context, caller_of, caller_or_refuse, refuse
 from hunique_server.errors import Failure, ModelNotServedError, failure_of
 from hunique_server.metrics import Metrics
 from hunique_server.oip_convert import check_model, write_stream_response
@@ -53,7 +54,7 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         self, request: pb.ModelInferRequest, context: Context
     ) -> pb.ModelInferResponse:
         """One request, one answer."""
-        work = self._infer(request, deadline_s_of(context))
+        work = self._infer(request, context)
         outcome = await self._calls.outcome("ModelInfer", work)
         del request  # see `refuse`: the picture must not stay as long as the refusal does
         if isinstance(outcome, Failure):
@@ -61,20 +62,21 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         return outcome
 
     async def _infer(
-        self, request: pb.ModelInferRequest, deadline_s: float | None
+        self, request: pb.ModelInferRequest, context: Context
     ) -> pb.ModelInferResponse:
+        caller = caller_of(context, Priority.INTERACTIVE)
         call = self._inference.read(request)
-        with self._inference.admission.admit(call.size_bytes, call.count):
-            return await self._inference.answer(request.id, call, deadline_s)
+        with self._inference.admission.admit(call.size_bytes, call.count, caller):
+            return await self._inference.answer(request.id, call, caller)
 
     async def ModelStreamInfer(  # noqa: N802 - the name on the wire
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: Context
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
         """Many requests; answers in their order."""
-        deadline_s = deadline_s_of(context)
+        caller = await caller_or_refuse(context, Priority.BULK)
 
         async def answer(request: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
-            work = self._infer_when_there_is_room(request, deadline_s)
+            work = self._infer_when_there_is_room(request, caller)
             outcome = await self._calls.outcome("ModelStreamInfer", work)
             return write_stream_response(request.id, outcome)
 
@@ -83,11 +85,11 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
                 yield one
 
     async def _infer_when_there_is_room(
-        self, request: pb.ModelInferRequest, deadline_s: float | None
+        self, request: pb.ModelInferRequest, caller: Caller
     ) -> pb.ModelInferResponse:
         call = self._inference.read(request)
-        async with self._inference.admission.wait(call.size_bytes, call.count):
-            return await self._inference.answer(request.id, call, deadline_s)
+        async with self._inference.admission.wait(call.size_bytes, call.count, caller):
+            return await self._inference.answer(request.id, call, caller)
 
     def drain(self) -> None:
         """Read no further from any stream; what was read is still answered."""

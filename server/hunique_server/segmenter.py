@@ -1,29 +1,35 @@
 """One picture through the stages of the server, each in its own place.
 
-admission (loop) -> decode (threads) -> batcher -> engine -> findings (threads)
+admission (loop) -> decode (threads) -> batcher -> engines -> findings (threads)
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hunique_models.bundle import Bundle
-from hunique_models.engine import Engine, EngineOutput
+from hunique_models.engine import EngineOutput
 from hunique_models.findings import check_classes
 from hunique_models.image import DecodeLimits, check_size_bytes
+from hunique_models.manifest import Manifest
 from hunique_models.pipeline import PictureFindings, Pipeline, Prepared
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_server.admission import Admission
-from hunique_server.batcher import Answer, Batcher, DeadlinePassedError, WrongCountError
+from hunique_server.batcher import Answer, Batcher, DeadlinePassedError
+from hunique_server.caller import Caller, Priority
 from hunique_server.config import ServerConfig
 from hunique_server.convert import Wish, read_wish, write_response
+from hunique_server.engines import EngineLayout, LookPixels
+from hunique_server.in_work import InWork
+from hunique_server.layout import Turn
 from hunique_server.metrics import Metrics
+from hunique_server.picture_record import note_examined, note_pixels
 
 Tiles = NDArray[np.uint8]
 Drawn = TypeVar("Drawn")
@@ -34,8 +40,8 @@ class Segmenter:
 
     Args:
         config: limits and pools.
-        bundle: the model.
-        engine: runs it.
+        manifest: of the model.
+        layout: runs its looks.
         model: its identity on the wire.
         metrics: what is counted.
     """
@@ -43,28 +49,27 @@ class Segmenter:
     def __init__(
         self,
         config: ServerConfig,
-        bundle: Bundle,
-        engine: Engine,
+        manifest: Manifest,
+        layout: EngineLayout,
         model: pb.ModelIdentity,
         metrics: Metrics,
     ) -> None:
         self.limits = DecodeLimits(
             max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
         )
-        self.manifest = bundle.manifest
+        self.manifest = manifest
         self.model = model
         self.admission = Admission(config.max_queue_items, config.max_queue_bytes)
-        self._pipeline = Pipeline(bundle.manifest, self.limits)
-        self._engine = engine
+        self._pipeline = Pipeline(manifest, self.limits)
         self._metrics = metrics
-        self._max_batch = config.max_batch
-        self._workers = ThreadPoolExecutor(config.workers, thread_name_prefix="worker")
-        self._engine_thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._batcher: Batcher[Tiles, EngineOutput] = Batcher(
-            self._run_items, self._engine_thread, config.max_batch, metrics.batch_size.observe
+        decoders = config.decoders
+        self._workers = ThreadPoolExecutor(decoders, thread_name_prefix="worker")
+        self._engine_threads = ThreadPoolExecutor(layout.places, thread_name_prefix="engine")
+        self._batcher: Batcher[LookPixels, EngineOutput] = Batcher(
+            layout, self._engine_threads, self._observe_batch
         )
-        metrics.queue_items.set_function(lambda: self.admission.items)
-        metrics.queue_bytes.set_function(lambda: self.admission.bytes)
+        self._in_work = InWork(lambda: layout.pictures_ahead() + decoders)
+        self._watch_queues()
 
     def start(self) -> None:
         """Begin to serve."""
@@ -74,42 +79,40 @@ class Segmenter:
         """End the batcher and the pools."""
         await self._batcher.close()
         await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
-        await asyncio.to_thread(self._engine_thread.shutdown, wait=True)
+        await asyncio.to_thread(self._engine_threads.shutdown, wait=True)
 
-    def admit(self, request: pb.SegmentRequest) -> AbstractContextManager[None]:
-        """Room for a request, decided by its size alone.
+    def admit(self, request: pb.SegmentRequest, caller: Caller) -> AbstractContextManager[None]:
+        """Room for a request, decided by its size and by what its client has here.
 
         Raises:
             ImageTooLargeError: more bytes than any picture may have.
             QueueFullError: no room now.
         """
         check_size_bytes(len(request.image), self.limits)
-        return self.admission.admit(len(request.image))
+        return self.admission.admit(len(request.image), caller=caller)
 
-    def wait(self, request: pb.SegmentRequest) -> AbstractAsyncContextManager[None]:
+    def wait(self, request: pb.SegmentRequest, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Room for a request as soon as there is.
 
         Raises:
             ImageTooLargeError: more bytes than any picture may have.
         """
         check_size_bytes(len(request.image), self.limits)
-        return self.admission.wait(len(request.image))
+        return self.admission.wait(len(request.image), caller=caller)
 
-    async def segment(
-        self, request: pb.SegmentRequest, deadline_s: float | None
-    ) -> pb.SegmentResponse:
+    async def segment(self, request: pb.SegmentRequest, caller: Caller) -> pb.SegmentResponse:
         """Segment an admitted request.
 
         Args:
             request: the picture and what is wanted of it.
-            deadline_s: on the monotonic clock.
+            caller: who waits for it.
 
         Raises:
             RequestError, InputError: the request or its picture cannot be served.
             DeadlinePassedError: too late.
         """
         response, _ = await self.examine(
-            request.image, read_wish(request), deadline_s, draw=lambda _: None
+            request.image, read_wish(request), caller, draw=lambda _: None
         )
         return response
 
@@ -117,7 +120,7 @@ class Segmenter:
         self,
         image: bytes,
         wish: Wish,
-        deadline_s: float | None,
+        caller: Caller,
         draw: Callable[[PictureFindings], Drawn],
     ) -> tuple[pb.SegmentResponse, Drawn]:
         """Segment one admitted picture; the answer, and what `draw` makes of the findings.
@@ -125,7 +128,7 @@ class Segmenter:
         Args:
             image: the encoded picture.
             wish: what is wanted of it.
-            deadline_s: on the monotonic clock.
+            caller: who waits for it.
             draw: called where the answer is written, in a thread.
 
         Raises:
@@ -135,38 +138,48 @@ class Segmenter:
         started_ns = time.monotonic_ns()
         check_classes(wish.classes, self.manifest)
         loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(self._workers, self._prepare, image, wish, deadline_s)
-        self._metrics.decode_duration.observe(prepared.decode_ns / 1e9)
-        answer = await self._run_in_batch(prepared.looks.tiles, deadline_s)
-        (response, drawn), postprocess_ns = await loop.run_in_executor(
-            self._workers, self._finish, prepared, answer.result, wish, draw
-        )
+        async with self._in_work.enter(caller):
+            waited_ns = time.monotonic_ns() - started_ns
+            prepared = await loop.run_in_executor(self._workers, self._prepare, image, wish, caller)
+            self._metrics.decode_duration.observe(prepared.decode_ns / 1e9)
+            note_pixels(prepared.picture.height_px * prepared.picture.width_px)
+            answer = await self._run(prepared.looks.tiles, caller)
+            (response, drawn), postprocess_ns = await loop.run_in_executor(
+                self._workers, self._finish, prepared, answer.result, wish, draw
+            )
         timings = response.provenance.timings
-        timings.decode_ns, timings.queue_ns = prepared.decode_ns, answer.queue_ns
+        timings.decode_ns, timings.queue_ns = prepared.decode_ns, waited_ns + answer.queue_ns
         timings.inference_ns, timings.postprocess_ns = answer.run_ns, postprocess_ns
         timings.total_ns = time.monotonic_ns() - started_ns
         self._observe(response)
+        note_examined(response)
         return response, drawn
 
-    async def run(self, looks: Tiles, deadline_s: float | None) -> EngineOutput:
-        """What the engine says of admitted looks (N, S, S, 3) that a caller cut itself.
+    async def run(self, looks: Tiles, caller: Caller) -> EngineOutput:
+        """What the engines say of admitted looks (N, S, S, 3) that a caller cut itself.
 
         Raises:
             DeadlinePassedError: too late.
         """
         started_s = time.monotonic()
-        answer = await self._run_in_batch(looks, deadline_s)
+        note_pixels(looks.shape[0] * looks.shape[1] * looks.shape[2])
+        answer = await self._run(looks, caller)
+        self._metrics.queue_duration.observe(answer.queue_ns / 1e9)
+        self._metrics.inference_duration.observe(answer.run_ns / 1e9)
         self.admission.observe(time.monotonic() - started_s)
         return answer.result
 
-    async def _run_in_batch(self, looks: Tiles, deadline_s: float | None) -> Answer[EngineOutput]:
-        answer = await self._batcher.submit(looks, weight=len(looks), deadline_s=deadline_s)
-        self._metrics.queue_duration.observe(answer.queue_ns / 1e9)
-        self._metrics.inference_duration.observe(answer.run_ns / 1e9)
-        return answer
+    async def _run(self, looks: Tiles, caller: Caller) -> Answer[EngineOutput]:
+        """The answers to looks as one: from the first that is run to the last that is done."""
+        answers = await self._batcher.submit(list(looks), caller)
+        queue_ns = min(answer.queue_ns for answer in answers)
+        done_ns = max(answer.queue_ns + answer.run_ns for answer in answers)
+        probability = np.concatenate([answer.result.probability for answer in answers])
+        score = np.concatenate([answer.result.score for answer in answers])
+        return Answer(EngineOutput(probability, score), queue_ns, done_ns - queue_ns)
 
-    def _prepare(self, data: bytes, wish: Wish, deadline_s: float | None) -> Prepared:
-        if deadline_s is not None and time.monotonic() >= deadline_s:
+    def _prepare(self, data: bytes, wish: Wish, caller: Caller) -> Prepared:
+        if caller.deadline_s is not None and time.monotonic() >= caller.deadline_s:
             raise DeadlinePassedError("the deadline passed before the picture was decoded")
         return self._pipeline.prepare(data, wish.detail)
 
@@ -182,33 +195,21 @@ class Segmenter:
         response = write_response(found, wish, self.model, self.manifest)
         return (response, draw(found)), time.monotonic_ns() - started_ns
 
-    def _run_items(self, items: list[Tiles]) -> Sequence[EngineOutput]:
-        """Run the looks of several pictures, at most `max_batch` at once."""
-        looks = np.concatenate(items) if len(items) > 1 else items[0]
-        parts = [
-            self._run_looks(looks[first : first + self._max_batch])
-            for first in range(0, len(looks), self._max_batch)
-        ]
-        probability = np.concatenate([part.probability for part in parts])
-        score = np.concatenate([part.score for part in parts])
-        ends = np.cumsum([len(item) for item in items])
-        starts = ends - [len(item) for item in items]
-        return [
-            EngineOutput(probability[a:b], score[a:b]) for a, b in zip(starts, ends, strict=True)
-        ]
+    def _watch_queues(self) -> None:
+        self._metrics.queue_items.set_function(lambda: self.admission.items)
+        self._metrics.queue_bytes.set_function(lambda: self.admission.bytes)
+        for priority in Priority:
+            gauge = self._metrics.queue_looks.labels(priority.value)
+            gauge.set_function(partial(self._batcher.waiting, priority))
 
-    def _run_looks(self, looks: Tiles) -> EngineOutput:
-        output = self._engine.run(looks)
-        if not len(output.probability) == len(output.score) == len(looks):
-            # were this let through, a picture would get its neighbour's answer
-            raise WrongCountError(
-                f"expected answers to {len(looks)} looks, found {len(output.probability)} maps "
-                f"and {len(output.score)} scores"
-            )
-        return output
+    def _observe_batch(self, turn: Turn[LookPixels, EngineOutput], count: int) -> None:
+        self._metrics.batch_size.observe(count)
+        self._metrics.runs.labels(turn.way).inc()
 
     def _observe(self, response: pb.SegmentResponse) -> None:
         timings = response.provenance.timings
+        self._metrics.queue_duration.observe(timings.queue_ns / 1e9)
+        self._metrics.inference_duration.observe(timings.inference_ns / 1e9)
         self._metrics.postprocess_duration.observe(timings.postprocess_ns / 1e9)
         self.admission.observe(timings.total_ns / 1e9)
         for finding in response.findings:

@@ -7,7 +7,8 @@ import grpc
 
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
-from hunique_server.calls import Calls, deadline_s_of, refuse
+from hunique_server.caller import Caller, Priority
+from hunique_server.calls import Calls, caller_of, caller_or_refuse, refuse
 from hunique_server.convert import describe
 from hunique_server.errors import (
     Failure,
@@ -42,27 +43,26 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
         self, request: pb.SegmentRequest, context: Context
     ) -> pb.SegmentResponse:
         """One photograph, one answer."""
-        work = self._segment(request, deadline_s_of(context))
+        work = self._segment(request, context)
         outcome = await self._calls.outcome("Segment", work)
         del request  # see `refuse`: the picture must not stay as long as the refusal does
         if isinstance(outcome, Failure):
             await refuse(context, outcome)
         return outcome
 
-    async def _segment(
-        self, request: pb.SegmentRequest, deadline_s: float | None
-    ) -> pb.SegmentResponse:
-        with self._segmenter.admit(request):
-            return await self._segmenter.segment(request, deadline_s)
+    async def _segment(self, request: pb.SegmentRequest, context: Context) -> pb.SegmentResponse:
+        caller = caller_of(context, Priority.INTERACTIVE)
+        with self._segmenter.admit(request, caller):
+            return await self._segmenter.segment(request, caller)
 
     async def SegmentStream(  # noqa: N802 - the name on the wire
         self, request_iterator: AsyncIterator[pb.SegmentRequest], context: Context
     ) -> AsyncIterator[pb.SegmentStreamResponse]:
         """Many photographs; answers as they are ready."""
-        ids, deadline_s = _OpenIds(), deadline_s_of(context)
+        ids, caller = _OpenIds(), await caller_or_refuse(context, Priority.BULK)
 
         async def answer(request: pb.SegmentRequest) -> pb.SegmentStreamResponse:
-            work = self._segment_one_of_many(request, ids, deadline_s)
+            work = self._segment_one_of_many(request, ids, caller)
             outcome = await self._calls.outcome("SegmentStream", work)
             return _stream_response(request.request_id, outcome)
 
@@ -71,12 +71,12 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
                 yield one
 
     async def _segment_one_of_many(
-        self, request: pb.SegmentRequest, ids: "_OpenIds", deadline_s: float | None
+        self, request: pb.SegmentRequest, ids: "_OpenIds", caller: Caller
     ) -> pb.SegmentResponse:
         # a stream waits for room instead of failing, which slows its sender
         with ids.reserve(request.request_id):
-            async with self._segmenter.wait(request):
-                return await self._segmenter.segment(request, deadline_s)
+            async with self._segmenter.wait(request, caller):
+                return await self._segmenter.segment(request, caller)
 
     def drain(self) -> None:
         """Read no further from any stream; what was read is still answered."""

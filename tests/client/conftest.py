@@ -36,7 +36,7 @@ class RealServer:
     def __init__(self, bundle: Path, folder: Path) -> None:
         self.address = f"unix:{folder / 'server.sock'}"
         self._bundle = bundle
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
 
     def start(self, *flags: str) -> None:
         """Start, and wait until it serves."""
@@ -51,11 +51,24 @@ class RealServer:
                 health_pb2.HealthCheckRequest(), timeout=PATIENCE_S, wait_for_ready=True
             )
 
+    def start_tcp(self, *flags: str) -> int:
+        """Start on a free port of this machine; the port, once it serves."""
+        command = [sys.executable, "-m", "hunique_server", "--bundle", str(self._bundle)]
+        command += ["--listen", "127.0.0.1:0", "--admin-listen", "", "--threads", "1", *flags]
+        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if "ready on" in line:
+                return int(line.rpartition(":")[2])
+        pytest.fail("the server ended before it served")
+
     def stop(self, number: int = signal.SIGKILL) -> None:
         """Send a signal, by default one that leaves no time, and wait for the end."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(PATIENCE_S)
+            if self._process.stderr is not None:
+                self._process.stderr.close()
             self._process = None
 
 

@@ -11,6 +11,8 @@ EVERYTHING: dict[str, Any] = {
     "image": {"digest": "sha256:" + "0" * 64},
     "imagePullSecrets": [{"name": "registry"}],
     "server": {"flags": {"max-batch": 8}, "threads": 3},
+    "tls": {"secretName": "hunique-tls", "clientCertificates": True},
+    "auth": {"tokensSecretName": "hunique-tokens"},
     "model": {"volume": {"persistentVolumeClaim": {"claimName": "model"}}, "subPath": "v3"},
     "gpu": {"enabled": True, "runtimeClassName": "nvidia"},
     "autoscaling": {"enabled": True, "metric": "queueTime"},
@@ -81,6 +83,46 @@ def test_probes_ask_over_grpc(render: Any) -> None:
     assert container["startupProbe"]["grpc"] == named
     assert container["readinessProbe"]["grpc"] == named
     assert container["livenessProbe"]["grpc"] == {"port": 6000}
+
+
+SECURE: dict[str, Any] = {
+    "tls": {"secretName": "hunique-tls", "clientCertificates": True},
+    "auth": {"tokensSecretName": "hunique-tokens"},
+}
+
+
+def test_secrets_are_mounted_where_the_server_looks(render: Any) -> None:
+    """Each file that the server is told of lies in a read-only mount of the Secret that has it."""
+    rendering = render(**SECURE)
+    container = rendering.container()
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    volumes = rendering.one("Deployment")["spec"]["template"]["spec"]["volumes"]
+    secrets = {v["name"]: v["secret"]["secretName"] for v in volumes if "secret" in v}
+    assert secrets == {"tls": "hunique-tls", "tokens": "hunique-tokens"}
+    for name in secrets:
+        assert mounts[name]["readOnly"]
+        assert "subPath" not in mounts[name]  # which would keep new certificates out
+    arguments = dict(a.removeprefix("--").partition("=")[::2] for a in container["args"])
+    assert arguments["tls-cert"] == f"{mounts['tls']['mountPath']}/tls.crt"
+    assert arguments["tls-key"] == f"{mounts['tls']['mountPath']}/tls.key"
+    assert arguments["tls-client-ca"] == f"{mounts['tls']['mountPath']}/ca.crt"
+    assert arguments["tokens"] == f"{mounts['tokens']['mountPath']}/tokens.jsonl"
+    assert "insecure" not in arguments
+    assert "--insecure" in render().container()["args"]
+    only_tls = render(tls={"secretName": "x"}).container()["args"]
+    assert not [a for a in only_tls if "client-ca" in a or "tokens" in a]
+
+
+def test_encrypted_server_is_probed_by_its_admin_port(render: Any) -> None:
+    """Kubernetes' gRPC probes cannot encrypt, so HTTP ones ask the same; the protocol is told."""
+    rendering = render(**SECURE)
+    container = rendering.container()
+    assert container["startupProbe"]["httpGet"] == {"port": "admin", "path": "/readyz"}
+    assert container["readinessProbe"]["httpGet"] == {"port": "admin", "path": "/readyz"}
+    assert container["livenessProbe"]["httpGet"] == {"port": "admin", "path": "/healthz"}
+    assert not [p for p in ("startup", "readiness", "liveness") if "grpc" in container[f"{p}Probe"]]
+    protocols = [r.one("Service")["spec"]["ports"][0]["appProtocol"] for r in (rendering, render())]
+    assert protocols == ["https", "kubernetes.io/h2c"]
 
 
 def test_pod_has_time_to_drain(render: Any) -> None:
@@ -198,6 +240,10 @@ NONSENSE: list[dict[str, Any]] = [
     {"podDisruptionBudget": {"maxUnavailable": "half"}},
     {"networkPolicy": {"clients": "all"}},
     {"resources": {"request": {}}},
+    {"tls": {"clientCertificates": True}},
+    {"tls": {"secretName": "Not A Name"}},
+    {"tls": {"cert": "x"}},
+    {"auth": {"tokens": "x"}},
 ]
 
 

@@ -9,12 +9,14 @@ import click
 import pytest
 
 from hunique_server.cli import main
+from hunique_server.security_options import read_security
 
 VALUES: list[dict[str, Any]] = [
     {},
     {"gpu": {"enabled": True}},
     {"model": {"volume": {"emptyDir": {}}}, "server": {"flags": {"max-batch": 16}}},
     {"server": {"logLevel": "debug", "logFormat": "text", "device": "cpu"}},
+    {"tls": {"secretName": "cert", "clientCertificates": True}, "auth": {"tokensSecretName": "t"}},
 ]
 
 
@@ -30,6 +32,11 @@ def test_chart_passes_flags_that_exist(render: Any, values: dict[str, Any]) -> N
     understood = _understood(render(**values).container()["args"])
     assert understood["listen"] == ("0.0.0.0:50051",)
     assert understood["admin_listen"] == "0.0.0.0:9464"
+    encrypts = "tls" in values
+    assert understood["insecure"] != encrypts
+    security = read_security(understood)["security"]
+    assert security.encrypts == encrypts
+    security.check_listen(understood["listen"])
 
 
 def test_schema_offers_flags_that_exist(deploy: Path) -> None:
@@ -58,4 +65,6 @@ def test_images_pass_flags_that_exist(deploy: Path) -> None:
     commands = re.findall(r"^CMD (\[.*\])$", text, flags=re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
-        assert _understood(json.loads(command))["listen"] == ("0.0.0.0:50051",)
+        understood = _understood(json.loads(command))
+        assert understood["listen"] == ("0.0.0.0:50051",)
+        read_security(understood)["security"].check_listen(understood["listen"])

@@ -1,8 +1,10 @@
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
 from hunique_server.admission import Admission, QueueFullError
+from hunique_server.caller import Caller, Priority
 
 
 def test_full_of_pictures_is_said_with_a_time() -> None:
@@ -24,7 +26,7 @@ def test_full_of_bytes_is_refused() -> None:
     with admission.admit(60):
         with pytest.raises(QueueFullError, match="bytes"), admission.admit(41):
             pass
-        with admission.admit(40):
+        with admission.admit(40, caller=Caller(client="other")):
             assert admission.bytes == 100
 
 
@@ -129,3 +131,72 @@ async def test_several_come_in_together_or_not_at_all() -> None:
     async with asyncio.timeout(60):
         await asyncio.gather(*(caller() for _ in range(20)))
     assert (admission.items, admission.bytes) == (0, 0)
+
+
+def _fill(admission: Admission, stack: ExitStack, caller: Caller, size_bytes: int = 1) -> int:
+    """Pictures that a caller gets in until it is refused."""
+    for count in range(1000):
+        try:
+            stack.enter_context(admission.admit(size_bytes, caller=caller))
+        except QueueFullError:
+            return count
+    pytest.fail("nobody refused it")
+
+
+@pytest.mark.parametrize("scarce", ["items", "bytes"])
+def test_nobody_fills_the_server_alone(scarce: str) -> None:
+    """One client gets three quarters of the room; a second still comes in, and a third."""
+    small, large = (64, 10_000) if scarce == "items" else (10_000, 64)
+    admission = Admission(max_items=small, max_bytes=large)
+    with ExitStack() as stack:
+        first = _fill(admission, stack, Caller(client="first"))
+        assert first == 48
+        with pytest.raises(QueueFullError, match=f"{scarce} of one client"):
+            stack.enter_context(admission.admit(1, caller=Caller(client="first")))
+        assert _fill(admission, stack, Caller(client="second")) == 12
+        assert _fill(admission, stack, Caller(client="third")) == 3
+    assert (admission.items, admission.bytes) == (0, 0)
+    with ExitStack() as stack:
+        assert _fill(admission, stack, Caller(client="first")) == 48
+
+
+def test_bulk_leaves_room_for_the_same_clients_screen() -> None:
+    """Interactive pictures of a client come in beside as much bulk of its own as there can be."""
+    admission = Admission(max_items=8, max_bytes=10_000)
+    with ExitStack() as stack:
+        assert _fill(admission, stack, Caller(client="a", priority=Priority.BULK)) == 6
+        assert _fill(admission, stack, Caller(client="a")) >= 1
+
+
+async def test_stream_over_its_share_does_not_hold_up_others() -> None:
+    """Who waits because of its own share is passed by somebody who has room."""
+    admission = Admission(max_items=4, max_bytes=100)
+    order: list[str] = []
+
+    async def caller(client: str) -> None:
+        async with admission.wait(1, caller=Caller(client=client)):
+            order.append(client)
+
+    with ExitStack() as stack:
+        assert _fill(admission, stack, Caller(client="many")) == 3
+        tasks = [asyncio.create_task(caller(client)) for client in ("many", "many", "few")]
+        await asyncio.wait_for(tasks[2], 60)
+        assert order == ["few"]
+    await asyncio.wait_for(asyncio.gather(*tasks), 60)
+    assert order == ["few", "many", "many"]
+
+
+def test_time_to_come_back_does_not_grow_with_the_crowd() -> None:
+    """The time inside holds the wait already: a full server is not a reason to wait for all."""
+    hints = []
+    for max_items in (1, 64):
+        admission = Admission(max_items=max_items, max_bytes=1000)
+        for _ in range(300):
+            admission.observe(2.0)
+        with ExitStack() as stack:
+            for number in range(max_items):
+                stack.enter_context(admission.admit(1, caller=Caller(client=str(number))))
+            with pytest.raises(QueueFullError) as refused, admission.admit(1):
+                pass
+        hints.append(refused.value.retry_after_ms)
+    assert hints == [1000, 1000]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hunique_server.batch_cost import BatchCost
 from hunique_server.batcher import (
     Answer,
     Batcher,
@@ -16,6 +17,8 @@ from hunique_server.batcher import (
     DeadlinePassedError,
     WrongCountError,
 )
+from hunique_server.caller import Caller, Priority
+from hunique_server.layout import ElasticLayout, FixedLayout, Pause, Turn
 
 MAX_BATCH = 4
 LONG_S = 60.0
@@ -59,14 +62,23 @@ def doubler() -> Doubler:
 async def batcher(doubler: Doubler) -> AsyncIterator[Numbers]:
     """A batcher that runs."""
     with ThreadPoolExecutor(1) as executor:
-        batcher: Numbers = Batcher(doubler, executor, MAX_BATCH)
+        batcher: Numbers = Batcher(_layout(doubler), executor)
         batcher.start()
         yield batcher
         doubler.free.set()
         await batcher.close()
 
 
+def _layout(doubler: Doubler) -> FixedLayout[int, int]:
+    return FixedLayout(doubler, 1, BatchCost(MAX_BATCH))
+
+
 Task = asyncio.Task[Answer[int]]
+
+
+async def _ask(batcher: Numbers, item: int, **caller: Any) -> Answer[int]:
+    (answer,) = await batcher.submit([item], Caller(**caller))
+    return answer
 
 
 async def _held(batcher: Numbers, doubler: Doubler, *items: int) -> list[Task]:
@@ -78,8 +90,8 @@ async def _held(batcher: Numbers, doubler: Doubler, *items: int) -> list[Task]:
     return tasks
 
 
-async def _queued(batcher: Numbers, *items: int, **choices: Any) -> list[Task]:
-    tasks = [asyncio.create_task(batcher.submit(item, **choices)) for item in items]
+async def _queued(batcher: Numbers, *items: int, **caller: Any) -> list[Task]:
+    tasks = [asyncio.create_task(_ask(batcher, item, **caller)) for item in items]
     await asyncio.sleep(0)  # each of them gets as far as the queue
     return tasks
 
@@ -99,24 +111,178 @@ async def test_what_waits_is_run_together(batcher: Numbers, doubler: Doubler) ->
 
 async def test_lone_item_waits_for_nobody(batcher: Numbers, doubler: Doubler) -> None:
     """Without load an item is run at once, alone."""
-    assert (await asyncio.wait_for(batcher.submit(21), LONG_S)).result == 42
+    assert (await asyncio.wait_for(_ask(batcher, 21), LONG_S)).result == 42
     assert doubler.batches == [[21]]
 
 
-async def test_weight_bounds_a_batch(doubler: Doubler) -> None:
-    """A picture of many looks leaves room for fewer, and one above the bound is run alone."""
-    observed: list[int] = []
+async def test_requests_share_batches_and_span_them(batcher: Numbers, doubler: Doubler) -> None:
+    """Items of one request fill a batch up with others', and their answers come in order."""
+    tasks = await _held(batcher, doubler, 0)
+    requests = [
+        asyncio.create_task(batcher.submit(items, Caller()))
+        for items in ([1, 2, 3], [4, 5, 6, 7, 8, 9], [10])
+    ]
+    await asyncio.sleep(0)
+    doubler.free.set()
+    assert await _results(tasks) == [0]
+    answers = [[a.result for a in await asyncio.wait_for(r, LONG_S)] for r in requests]
+    assert answers == [[2, 4, 6], [8, 10, 12, 14, 16, 18], [20]]
+    assert doubler.batches == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+
+
+async def test_request_with_a_poisoned_item_costs_no_more_runs(
+    batcher: Numbers, doubler: Doubler
+) -> None:
+    """Where one item fails its request fails, and what is left of it is not run."""
+    tasks = await _held(batcher, doubler, 0)
+    poisoned = asyncio.create_task(batcher.submit([1, POISON, 3, 4, 5, 6], Caller()))
+    await asyncio.sleep(0)
+    tasks += await _queued(batcher, 7)
+    doubler.free.set()
+    with pytest.raises(ValueError, match="poison"):
+        await asyncio.wait_for(poisoned, LONG_S)
+    assert await _results(tasks) == [0, 14]
+    assert 6 not in [item for batch in doubler.batches for item in batch]
+
+
+async def test_cancelled_request_takes_all_its_items_back(
+    batcher: Numbers, doubler: Doubler
+) -> None:
+    """A caller that leaves frees the queue at once, before the engine asks for more."""
+    tasks = await _held(batcher, doubler, 0)
+    gone = asyncio.create_task(batcher.submit([1, 2, 3], Caller()))
+    await asyncio.sleep(0)
+    assert batcher.waiting(Priority.INTERACTIVE) == 3
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    assert batcher.waiting(Priority.INTERACTIVE) == 0
+    doubler.free.set()
+    assert await _results(tasks) == [0]
+    assert doubler.batches == [[0]]
+
+
+async def test_interactive_goes_before_bulk_that_was_there_first(
+    batcher: Numbers, doubler: Doubler
+) -> None:
+    """Whoever waits at a screen is run before what came earlier in bulk."""
+    tasks = await _held(batcher, doubler, 0)
+    tasks += await _queued(batcher, 1, 2, 3, 4, priority=Priority.BULK)
+    tasks += await _queued(batcher, 5, 6, 7, 8)
+    doubler.free.set()
+    assert await _results(tasks) == [0, 2, 4, 6, 8, 10, 12, 14, 16]
+    assert doubler.batches == [[0], [5, 6, 7, 8], [1, 2, 3, 4]]
+
+
+async def test_thousand_pictures_of_one_client_delay_another_by_one_batch(
+    batcher: Numbers, doubler: Doubler
+) -> None:
+    """However much one client has queued, the first item of another is in the next batch."""
+    tasks = await _held(batcher, doubler, 0)
+    many = await _queued(batcher, *range(100, 1100), client="many")
+    (one,) = await _queued(batcher, 5000, client="one")
+    doubler.free.set()
+    assert await _results([*tasks, one]) == [0, 10000]
+    assert [5000 in batch for batch in doubler.batches[:3]].count(True) == 1
+    assert await _results(many) == [2 * item for item in range(100, 1100)]
+
+
+async def test_deadline_is_told_while_the_engine_is_busy(
+    batcher: Numbers, doubler: Doubler
+) -> None:
+    """Who waits behind a long run hears at the deadline that it passed, not after the run."""
+    tasks = await _held(batcher, doubler, 0)
+    (late,) = await _queued(batcher, 1, deadline_s=time.monotonic() + 0.01)
+    with pytest.raises(DeadlinePassedError):
+        await asyncio.wait_for(late, LONG_S)
+    assert not tasks[0].done()
+    assert batcher.waiting(Priority.INTERACTIVE) == 0
+    doubler.free.set()
+    assert await _results(tasks) == [0]
+
+
+class _Patient(FixedLayout[int, int]):
+    """Waits once for a moment before anything is run."""
+
+    paused = False
+
+    def next_turn(self, waiting: int, free: int) -> Turn[int, int] | Pause | None:  # type: ignore[override]
+        if waiting and not self.paused:
+            self.paused = True
+            return Pause(seconds_s=0.01)
+        return super().next_turn(waiting, free)
+
+
+async def test_pause_of_the_layout_ends(doubler: Doubler) -> None:
+    """Where it is better to wait and nothing happens, the items are run all the same."""
+    layout = _Patient(doubler, 1, BatchCost(MAX_BATCH))
     with ThreadPoolExecutor(1) as executor:
-        batcher: Numbers = Batcher(doubler, executor, MAX_BATCH, observed.append)
+        batcher: Numbers = Batcher(layout, executor)
         batcher.start()
-        tasks = await _held(batcher, doubler, 0)
-        for item, weight in ((1, 3), (2, 1), (3, 2), (4, 9), (5, 4)):
-            tasks += await _queued(batcher, item, weight=weight)
-        doubler.free.set()
-        assert await _results(tasks) == [0, 2, 4, 6, 8, 10]
+        assert (await asyncio.wait_for(_ask(batcher, 3), LONG_S)).result == 6
+        assert layout.paused
         await batcher.close()
-    assert doubler.batches == [[0], [1, 2], [3], [4], [5]]
-    assert observed == [1, 4, 2, 9, 4]
+
+
+@pytest.mark.parametrize("places", [1, 2, 5])
+async def test_elastic_layout_answers_everybody(doubler: Doubler, places: int) -> None:
+    """By whichever way items are run, alone or in a crowd, each caller gets its answers."""
+    layout = ElasticLayout(doubler, places)
+    layout.widen(doubler, one_thread_s=0.002, all_threads_s=0.001)
+    ways: set[str] = set()
+    with ThreadPoolExecutor(places) as executor:
+        batcher: Numbers = Batcher(layout, executor, lambda turn, _: ways.add(turn.way))
+        batcher.start()
+        async with asyncio.timeout(LONG_S):
+            for crowd in (1, 2, 3, 40):
+                requests = [[100 * n, 100 * n + 1, 100 * n + 2][: 1 + n % 3] for n in range(crowd)]
+                answers = await asyncio.gather(*(batcher.submit(r, Caller()) for r in requests))
+                assert [[a.result for a in one] for one in answers] == [
+                    [2 * item for item in request] for request in requests
+                ]
+        await batcher.close()
+    assert "all_threads" in ways
+
+
+class _Broken(FixedLayout[int, int]):
+    """Cannot decide, the first time."""
+
+    failed = False
+
+    def next_turn(self, waiting: int, free: int) -> Turn[int, int] | None:
+        if waiting and not self.failed:
+            self.failed = True
+            raise ZeroDivisionError
+        return super().next_turn(waiting, free)
+
+
+async def test_loop_outlives_a_layout_that_fails(doubler: Doubler) -> None:
+    """One decision that cannot be made does not end all the others."""
+    layout = _Broken(doubler, 1, BatchCost(MAX_BATCH))
+    with ThreadPoolExecutor(1) as executor:
+        batcher: Numbers = Batcher(layout, executor)
+        batcher.start()
+        first, second = await _queued(batcher, 1, 2)
+        assert layout.failed or not first.done()
+        (third,) = await _queued(batcher, 3)
+        assert await _results([first, second, third]) == [2, 4, 6]
+        await batcher.close()
+
+
+async def test_places_run_at_once(doubler: Doubler) -> None:
+    """Two places begin two runs before either has ended, and a third waits for a place."""
+    with ThreadPoolExecutor(2) as executor:
+        batcher: Numbers = Batcher(FixedLayout(doubler, 2, BatchCost(1)), executor)
+        batcher.start()
+        tasks = await _held(batcher, doubler, 1)
+        doubler.entered.clear()
+        tasks += await _queued(batcher, 2)
+        assert await asyncio.to_thread(doubler.entered.wait, LONG_S)
+        tasks += await _queued(batcher, 3)
+        assert doubler.batches == [[1], [2]]
+        assert batcher.waiting(Priority.INTERACTIVE) == 1
+        doubler.free.set()
+        assert await _results(tasks) == [2, 4, 6]
+        await batcher.close()
 
 
 async def test_everyone_gets_their_own_answer(batcher: Numbers, doubler: Doubler) -> None:
@@ -176,7 +342,7 @@ async def test_loop_outlives_every_exception(
     told = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), LONG_S)
     assert all(isinstance(error, Exception) for error in told)
     doubler.failure = None
-    assert (await asyncio.wait_for(batcher.submit(4), LONG_S)).result == 8
+    assert (await asyncio.wait_for(_ask(batcher, 4), LONG_S)).result == 8
 
 
 @pytest.mark.parametrize("answers", [[], [1], [1, 2, 3], None])
@@ -212,7 +378,7 @@ async def test_drain_ends_after_the_running_batch(batcher: Numbers, doubler: Dou
     closing = asyncio.create_task(batcher.close())
     await asyncio.sleep(0)
     with pytest.raises(BatcherClosedError):
-        await batcher.submit(2)
+        await _ask(batcher, 2)
     doubler.free.set()
     await asyncio.wait_for(closing, LONG_S)
     assert await _results(running) == [0]

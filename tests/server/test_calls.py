@@ -8,6 +8,7 @@ import pytest
 
 from hunique_models.errors import UnreadableImageError
 from hunique_models.geometry import Detail
+from hunique_server.caller import NOBODY
 from hunique_server.calls import Calls
 from hunique_server.convert import Wish
 from hunique_server.errors import Failure
@@ -30,7 +31,7 @@ async def test_refused_pictures_are_let_go_at_once(count: int) -> None:
     kept = weakref.ref(call)
     gc.disable()
     try:
-        work = inference.answer("", call, None)
+        work = inference.answer("", call, NOBODY)
         del call
         outcome = await Calls(Metrics()).outcome("ModelInfer", work)
         assert isinstance(outcome, Failure)

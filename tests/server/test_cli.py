@@ -90,6 +90,14 @@ def test_variable_and_flag_do_the_same(configured: Any, variable: str) -> None:
     assert getattr(config, field) == expected
 
 
+@pytest.mark.parametrize("arguments", [(), ("--workers", "auto"), ("--workers", "0")])
+def test_workers_go_by_the_load_unless_told(configured: Any, arguments: tuple[str, ...]) -> None:
+    """Not chosen, or chosen as auto, workers are the server's own choice."""
+    config, result = configured(*arguments, "--threads", "6")
+    assert config is not None, result.output
+    assert (config.workers, config.threads, config.decoders) == (0, 6, 6)
+
+
 @pytest.mark.parametrize(("arguments", "variables"), [
     (["--admin-listen", ""], {}),
     (["--admin-listen", "none"], {}),
@@ -110,6 +118,7 @@ def test_admin_port_can_be_left_out(
         (["--admin-listen", "unix:/run/a"], "expected HOST:PORT, found 'unix:/run/a'"),
         (["--max-image-mib", "600"], "must hold at least one image"),
         (["--max-batch", "0"], "--max-batch"),
+        (["--workers", "some"], "--workers"),
     ],
 )
 def test_value_that_cannot_work_is_explained(

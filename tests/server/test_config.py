@@ -10,7 +10,7 @@ from hunique_server.config import ConfigError, ServerConfig
     ("choices", "said"),
     [
         ({"threads": 0}, "threads must be at least 1, found 0"),
-        ({"workers": -1}, "workers must be at least 1, found -1"),
+        ({"workers": -1}, "workers must be at least 1, or 0 for auto, found -1"),
         ({"max_batch": 0}, "max_batch"),
         ({"max_queue_items": 0}, "max_queue_items"),
         ({"max_image_bytes": 0}, "max_image_bytes"),

@@ -10,6 +10,7 @@ import pytest
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.inference import open_inference_pb2_grpc as pb_grpc
 from hunique_server.batcher import Batcher
+from hunique_server.caller import Caller
 
 Code = grpc.StatusCode
 LONG_S = 120.0
@@ -112,9 +113,10 @@ async def test_earlier_of_both_deadlines_holds(
     seen: list[float] = []
     submit = Batcher.submit
 
-    async def spy(self: Any, item: Any, *, weight: int, deadline_s: float) -> Any:
-        seen.append(deadline_s - time.monotonic())
-        return await submit(self, item, weight=weight, deadline_s=deadline_s)
+    async def spy(self: Any, items: Any, caller: Caller) -> Any:
+        assert caller.deadline_s is not None
+        seen.append(caller.deadline_s - time.monotonic())
+        return await submit(self, items, caller)
 
     monkeypatch.setattr(Batcher, "submit", spy)
     request = _black_look() if kind == "looks" else _pictures(small_png)

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from hunique_proto.v1 import hand_features_pb2 as pb
+from hunique_server.caller import Caller
 from hunique_server.metrics import Metrics
 from hunique_server.service import HandFeatures
 from hunique_server.streams import STREAM_IN_FLIGHT
@@ -128,11 +129,11 @@ class _SimpleSegmenter:
     def __init__(self) -> None:
         self.free = asyncio.Event()
 
-    def wait(self, request: pb.SegmentRequest) -> Any:
+    def wait(self, request: pb.SegmentRequest, _: Caller) -> Any:
         """Room for everyone."""
         return nullcontext(request)
 
-    async def segment(self, request: pb.SegmentRequest, _: float | None) -> pb.SegmentResponse:
+    async def segment(self, request: pb.SegmentRequest, _: Caller) -> pb.SegmentResponse:
         """An empty answer."""
         await self.free.wait()
         return pb.SegmentResponse(request_id=request.request_id)
@@ -145,6 +146,13 @@ class _Context:
 
     def time_remaining(self) -> None:
         """As long as it takes."""
+
+    def peer(self) -> str:
+        """From nowhere in particular."""
+        return "unix:"
+
+    def invocation_metadata(self) -> None:
+        """Nothing said."""
 
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         """End with a status."""

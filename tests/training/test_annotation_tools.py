@@ -74,6 +74,22 @@ def test_voc_objects_become_labels_and_image_sets_the_split(tmp_path: Path) -> N
     assert not source.unmatched
 
 
+def test_the_list_of_published_methods_goes_before_all(tmp_path: Path) -> None:
+    """Segmentation/train_aug with val of Segmentation, however it writes its pictures."""
+    _voc(tmp_path, {name: [("ring", 0)] for name in "abcd"})
+    _image_set(tmp_path, "train", "c", "d")
+    segmentation = tmp_path / "ImageSets" / "Segmentation"
+    segmentation.mkdir()
+    (segmentation / "train_aug.txt").write_text(
+        "/JPEGImages/a.jpg /SegmentationClassAug/a.png\nb\n"
+    )
+    (segmentation / "val.txt").write_text("c\n")
+    labels = _labels(_source(tmp_path, "Pascal VOC"))
+    assert {name: split for name, (split, _) in labels.items()} == {
+        "a.jpg": "train", "b.jpg": "train", "c.jpg": "val",
+    }  # fmt: skip
+
+
 def test_voc_of_cvat_lists_its_labels_in_a_file(tmp_path: Path) -> None:
     """labelmap.txt and default.txt: a label that nobody set is absent, all is train."""
     _voc(tmp_path, {"a": [("ring", 0)]})

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from hunique_training.cli import main
@@ -157,12 +158,15 @@ def test_axes_are_round_and_wide_enough(low: float, high: float) -> None:
     assert 2 <= len(ticks) <= 8
 
 
-def _panel(path: Path, folder: Path, shares: tuple[float, ...]) -> np.ndarray:
+def _panel(
+    path: Path, folder: Path, shares: tuple[float, ...], exponents: tuple[float, ...] = ()
+) -> np.ndarray:
+    torch.manual_seed(0)
     network = CosaNetwork(NetworkConfig(), "package")
     pictures = read_labels(folder / "labels.csv", network.config.class_names)
     request = PanelRequest(
         pictures=choose_panel_pictures(pictures, 4, 2), cache=PictureCache(96), input_size_px=96,
-        mixed_cam_shares=shares,
+        mixed_cam_shares=shares, cam_exponents=exponents,
     )  # fmt: skip
     assert write_panels(path, network, request)
     drawn = cv2.imread(str(path))
@@ -189,6 +193,18 @@ def test_panels_show_the_mixed_cam_beside_what_it_is_mixed_of(
     }
     assert apart.pop(like) < 1
     assert min(apart.values()) > 5
+
+
+def test_panels_raise_the_mixed_cam_as_pseudo_labels_do(
+    tmp_path: Path, labelled_folder: Path
+) -> None:
+    """A power of 8 leaves little but the peak; the plain CAM beside it stays."""
+    plain = _panel(tmp_path / "plain.png", labelled_folder, ())
+    trimmed = _panel(tmp_path / "trimmed.png", labelled_folder, (), (8.0,) * 4)
+    assert np.array_equal(_column(trimmed, "CAM"), _column(plain, "CAM"))
+    # hot is red in the colours of maps, the last channel as read
+    hot = [(_column(panel, "Mixed CAM")[..., 2] > 150).mean() for panel in (plain, trimmed)]
+    assert hot[1] < 0.7 * hot[0]
 
 
 def test_captions_name_classes_and_no_files(

@@ -106,6 +106,8 @@ def test_models_that_do_not_compare_are_refused() -> None:
     weak, full = _model("image", "a"), _model("pixel", "a")
     refuse_mistaken(weak, full)
     refuse_mistaken(dataclasses.replace(weak, training={}), full)
+    for supervision in ("marks", "simulated_marks"):
+        refuse_mistaken(_model(supervision, "a"), full)
     with pytest.raises(CheckpointError, match="found supervision pixel and image"):
         refuse_mistaken(full, weak)
     with pytest.raises(CheckpointError, match="found supervision image and image"):

@@ -62,7 +62,7 @@ def _train(config: TrainConfig, run: Path, folder: Path, stop_after: int = 0) ->
     return losses
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(_NETWORKS))
 def test_a_stopped_run_goes_on_bit_for_bit(
     tmp_path: Path, labelled_folder: Path, preset: str
 ) -> None:
@@ -81,7 +81,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
             assert torch.equal(value, second[part][key]), key
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(_NETWORKS))
 def test_twenty_steps_repeat_themselves(tmp_path: Path, labelled_folder: Path, preset: str) -> None:
     """The same seed gives the same losses to the last bit, all of them finite."""
     config = _config(20, preset)
@@ -207,6 +207,26 @@ def test_configurations_survive_being_written(name: str) -> None:
     """What a run folder holds builds the same configuration again."""
     config = PRESETS[name]()
     assert TrainConfig.from_dict(json.loads(config.to_json())) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "published"),
+    [("voc", 20, (32_000, 6_000, 4, 0.7, 0.2)), ("coco", 80, (60_000, 10_000, 8, 0.65, 0.25))],
+)
+def test_presets_of_data_sets_are_the_release_at_their_published_settings(
+    name: str, classes: int, published: tuple[float, ...]
+) -> None:
+    """COSA section 4, and everything else as in the release."""
+    config, release = PRESETS[name](), PRESETS["release"]()
+    assert len(set(config.network.class_names)) == classes
+    thresholds = config.thresholds
+    found = (config.total_steps, config.loss_warm_up_steps, config.batch_size)
+    assert (*found, thresholds.high, thresholds.low) == published
+    assert config.guidance_start_step == config.loss_warm_up_steps
+    same = {"preset": "release", "network": release.network, "thresholds": release.thresholds}
+    lengths = ("total_steps", "loss_warm_up_steps", "batch_size", "guidance_start_step")
+    same |= {length: getattr(release, length) for length in lengths}
+    assert dataclasses.replace(config, **same) == release  # type: ignore[arg-type]
 
 
 def test_mixed_cam_needs_a_share_for_each_class() -> None:

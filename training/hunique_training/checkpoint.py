@@ -52,7 +52,11 @@ class ModelCheckpoint:
 
     @property
     def supervision(self) -> str:
-        """What taught it where features are: `image` labels alone, or truth masks, `pixel`."""
+        """What taught it where features are.
+
+        `image` labels alone, `marks` beside them, `simulated_marks` drawn from truth, or truth
+        masks, `pixel`.
+        """
         return str(self.training.get("supervision", "image"))
 
     @property

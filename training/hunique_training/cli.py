@@ -14,15 +14,18 @@ except ImportError:
 
 from hunique_training.allocator import keep_freed_memory
 from hunique_training.checkpoint import CheckpointError
+from hunique_training.compare_command import compare_command
 from hunique_training.data.labels import DataError
 from hunique_training.evaluate_command import LABELS, MODEL, evaluate_command
 from hunique_training.fit_command import fit_command
 from hunique_training.fitting import calibrate
+from hunique_training.guided_cam_command import guided_cam_command
 from hunique_training.inspect_command import inspect_command
 from hunique_training.pipeline_command import pipeline_command
 from hunique_training.pseudo_labels_command import pseudo_labels_command
 from hunique_training.report_command import report_command
 from hunique_training.second_stage_command import ratio_command, second_stage_command
+from hunique_training.validate_command import validate_command
 
 
 @click.group(context_settings={"auto_envvar_prefix": "HUNIQUE_TRAIN", "show_default": True})
@@ -50,6 +53,9 @@ main.add_command(pseudo_labels_command)
 main.add_command(second_stage_command)
 main.add_command(ratio_command)
 main.add_command(pipeline_command)
+main.add_command(guided_cam_command)
+main.add_command(compare_command)
+main.add_command(validate_command)
 
 
 @main.command("calibrate")

@@ -34,6 +34,13 @@ class LossWeights:
     """Contrast of CAM vectors; 0.1 in the paper, absent from the release."""
     regulariser: float = 0.0
     """Dense energy of the segmentation; 0.05 in the release, absent from the paper."""
+    marked_pixels: float = 0.5
+    """Cross-entropy of the segmentation at points and scribbles, where the data have any."""
+    marked_cam: float = 0.1
+    """The same of the CAM."""
+    ignored_consistency: float = 0.0
+    """Segmentation of the strong view against the assignment network's where CAM
+    pseudo-labels are ignored (DuPL's idea)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +162,10 @@ class TrainConfig:
         default_factory=lambda: LossWeights(cam_to_segmentation=0.5, segmentation_to_cam=0.1)
     )
     """Loss factors."""
+    box_least_share: float = 0.3
+    """Share of a box that its class gets at least, where the CAM is strongest."""
+    ignored_sure: float = 0.9
+    """Probability from which the assignment network is followed where pixels are ignored."""
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     """Validation while training."""
     seed: int = 0

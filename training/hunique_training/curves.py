@@ -7,13 +7,22 @@ from pathlib import Path
 
 
 def append_row(path: Path, row: Mapping[str, float | str]) -> None:
-    """Add a row, below a heading where the file is new; NaN becomes an empty cell."""
+    """Add a row, below a heading where the file is new; NaN becomes an empty cell.
+
+    A file that was begun with other columns keeps them.
+    """
     new = not path.exists()
+    columns = list(row) if new else _columns(path)
     with path.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(row))
+        writer = csv.DictWriter(stream, fieldnames=columns, extrasaction="ignore")
         if new:
             writer.writeheader()
         writer.writerow({name: "" if _undefined(value) else value for name, value in row.items()})
+
+
+def _columns(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return next(csv.reader(stream))
 
 
 def _undefined(value: float | str) -> bool:

@@ -18,6 +18,8 @@ from hunique_training.memory_advice import MemoryAdvice
 from hunique_training.network.encoder import CheckpointFormatError
 from hunique_training.ranks import is_first, joined_ranks
 from hunique_training.repeat import request_to_repeat
+from hunique_training.run_record import read_record
+from hunique_training.simulated_marks import SimulatedMarks
 from hunique_training.source_options import take_source_options, takes_source_options
 from hunique_training.tensorboard_log import MissingTensorboardError
 
@@ -59,16 +61,25 @@ def _request(context: click.Context, options: dict[str, Any]) -> FitRequest:
         raise click.UsageError("Missing option '--data': what to learn from (or '--repeat')")
     else:
         reading, split = take_source_options(options)
+        config = take_config(options)
         request = FitRequest(
-            config=take_config(options),
+            config=config,
             data=options["data"],
             run_folder=options["out"],
             input_size_px=options["input_size_px"],
             device=options["device"],
             reading=reading,
             split=split,
+            simulation=_simulation(options, config.seed),
         )
     return dataclasses.replace(request, command=tuple(sys.argv), tensorboard=options["tensorboard"])
+
+
+def _simulation(options: dict[str, Any], seed: int) -> SimulatedMarks | None:
+    points, boxes = options["simulate_points_from_truth"], options["simulate_boxes_from_truth"]
+    if not (points or boxes):
+        return None
+    return SimulatedMarks(points=points, boxes=boxes, seed=seed)
 
 
 def _repetition(context: click.Context, options: dict[str, Any]) -> FitRequest:
@@ -84,4 +95,7 @@ def _repetition(context: click.Context, options: dict[str, Any]) -> FitRequest:
             f"--repeat takes everything from the run it repeats; leave out {named}"
         )
     device = options["device"] if "device" in given else None
-    return request_to_repeat(options["repeat"], options["out"], device)
+    request = request_to_repeat(options["repeat"], options["out"], device)
+    drawn = read_record(options["repeat"]).get("simulation")
+    simulation = None if drawn is None else SimulatedMarks(**drawn)
+    return dataclasses.replace(request, simulation=simulation)

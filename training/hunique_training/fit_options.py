@@ -29,7 +29,14 @@ _RUN = (
     click.option("--preset", type=click.Choice(sorted(PRESETS)), default="hunique",
                  show_envvar=True,
                  help="hunique: small network, for one evening on two cores. release, paper: CoSA "
-                 "as its code and as its paper have it, for a GPU."),
+                 "as its code and as its paper have it, for a GPU; voc, coco: the former for "
+                 "these data sets."),
+    click.option("--simulate-points-from-truth", type=click.IntRange(min=0), default=0,
+                 show_envvar=True, metavar="N",
+                 help="An experiment: N clicks in every patch of truth masks of train, and N on "
+                 "the background, stand for those that nobody made. The model says so."),
+    click.option("--simulate-boxes-from-truth", is_flag=True, show_envvar=True,
+                 help="The same, with a box around every patch."),
     click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
                  help="Side of the square input the model is served with; divides by 32."),
     click.option("--device", default="cpu", show_envvar=True,
@@ -44,6 +51,9 @@ _CONFIG = (
     click.option("--method", type=click.Choice(METHODS), show_envvar=True,
                  help="cosa trains a segmentation. The others train a classifier alone, to compare "
                  "with and to make pseudo-labels of."),
+    click.option("--class", "class_names", multiple=True, show_envvar=True, metavar="NAME",
+                 help="Classes of the model, in place of the preset's. Repeatable. What a preset "
+                 "sets class by class is then left out."),
     click.option("--steps", type=click.IntRange(min=1), show_envvar=True,
                  help="Optimiser steps; warm-ups shrink or grow with it. Fewer to try things out."),
     click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
@@ -98,15 +108,9 @@ def take_config(options: dict[str, Any]) -> TrainConfig:
     given = {name: value for name, value in given.items() if value is not None}
     if given.get("pretrained") == "none":
         given["pretrained"] = None
-    encoder, crop_px = options.pop("encoder"), options.pop("crop_size_px")
-    if encoder is not None:
-        given["network"] = dataclasses.replace(
-            config.network,
-            encoder=encoder,
-            decoder=decoder_for(encoder),
-            # a preset that draws from the last block does so with any encoder
-            cam_head=cam_head_for(encoder) if config.network.cam_head == "local" else "final",
-        )
+    config = with_encoder(config, options.pop("encoder"))
+    config = with_classes(config, options.pop("class_names"))
+    crop_px = options.pop("crop_size_px")
     if crop_px is not None:
         given["views"] = dataclasses.replace(config.views, size_px=crop_px)
     given["validation"] = ValidationConfig(
@@ -115,6 +119,28 @@ def take_config(options: dict[str, Any]) -> TrainConfig:
         keep=options.pop("keep"),
     )
     return dataclasses.replace(config, **given, **_lengths(config, options.pop("steps")))
+
+
+def with_encoder(config: TrainConfig, encoder: str | None) -> TrainConfig:
+    """The configuration with another encoder and the heads that suit it; None: as it is."""
+    if encoder is None:
+        return config
+    network = dataclasses.replace(
+        config.network,
+        encoder=encoder,
+        decoder=decoder_for(encoder),
+        # a preset that draws from the last block does so with any encoder
+        cam_head=cam_head_for(encoder) if config.network.cam_head == "local" else "final",
+    )
+    return dataclasses.replace(config, network=network)
+
+
+def with_classes(config: TrainConfig, class_names: tuple[str, ...]) -> TrainConfig:
+    """The configuration for other classes, nothing set class by class; none: as it is."""
+    if not class_names or class_names == config.network.class_names:
+        return config
+    network = dataclasses.replace(config.network, class_names=class_names, cam_mask_shares=())
+    return dataclasses.replace(config, network=network, mixed_cam_shares=(), cam_exponents=())
 
 
 def _lengths(config: TrainConfig, steps: int | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hunique_models.geometry import Detail
 from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
@@ -27,6 +27,7 @@ from hunique_training.data.labels import (
     refuse_leaks,
     refuse_unlabelled_classes,
 )
+from hunique_training.data.marks import describe_marks
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.sampling import BalancedSampler
@@ -54,6 +55,22 @@ from hunique_training.watching import BEST, watch_run
 logger = logging.getLogger(__name__)
 
 
+class MarkSimulation(Protocol):
+    """Marks that nobody made; see `hunique_training.simulated_marks`."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What another person needs to know of it."""
+
+    def mark(
+        self,
+        pictures: Sequence[LabelledPicture],
+        label_files: Sequence[Path],
+        class_names: Sequence[str],
+    ) -> list[LabelledPicture]:
+        """The pictures with more marks."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitRequest:
     """What `fit` is asked to do."""
@@ -78,6 +95,8 @@ class FitRequest:
     """Folder of the run that this one repeats."""
     tensorboard: bool = False
     """Whether events for TensorBoard are written too."""
+    simulation: MarkSimulation | None = None
+    """Draws marks from truth, for an experiment."""
 
 
 def fit(request: FitRequest) -> Path:
@@ -102,7 +121,8 @@ def fit(request: FitRequest) -> Path:
         earlier = request.run_folder if trainer.steps_done else request.repeats
         keep_record(request.run_folder, _record(request, data), earlier)
     sampler = BalancedSampler(training, config.step_pictures, config.seed)
-    batches = BatchMaker(training, cache, sampler, config.views, config.seed)
+    batches = BatchMaker(training, cache, sampler, config.views, config.seed,
+                         mark_stride_px=config.label_stride_px)  # fmt: skip
     watch = watch_run(request.run_folder, config, request.input_size_px, data, cache)
     if request.tensorboard and is_first():
         watch = log_to_tensorboard(trainer, watch)
@@ -118,6 +138,12 @@ def fit(request: FitRequest) -> Path:
 
 def _read(request: FitRequest) -> RunData:
     pictures, label_files, contents = _read_all(request)
+    if request.simulation is not None:
+        names = request.config.network.class_names
+        pictures = request.simulation.mark(pictures, label_files, names)
+    marks = [mark for p in pictures for mark in p.marks if p.split == "train"]
+    if marks:
+        logger.info("marks on training pictures: %s", describe_marks(marks))
     digests = data_digests(pictures, label_files, contents, request.config.pretrained)
     return RunData(pictures=pictures, label_files=label_files, digests=digests)
 
@@ -131,6 +157,7 @@ def _record(request: FitRequest, data: RunData) -> dict[str, Any]:
         "split": dataclasses.asdict(request.split),
         "input_size_px": request.input_size_px,
         "device": request.device,
+        **({} if request.simulation is None else {"simulation": request.simulation.facts}),
         "digests": data.digests,
         "environment": environment(request.device),
     }
@@ -139,14 +166,21 @@ def _record(request: FitRequest, data: RunData) -> dict[str, Any]:
 def _facts_of(trainer: Trainer, request: FitRequest, data: RunData) -> dict[str, Any]:
     """What is known of a run when it ends, beside `run_facts`."""
     kept_best = request.config.validation.keeps_best and trainer.best.mean_iou is not None
-    return {
-        "steps_done": trainer.steps_done,
-        "model_step": trainer.best.step if kept_best else trainer.steps_done,
-        "stopped_early": trainer.best.exhausted,
-        "duration_s": round(trainer.trained_s),
-        "labels_sha256": data.digests["labels_sha256"],
-        "pictures_sha256": data.digests["pictures_sha256"],
-    } | environment(request.device)
+    marks = [mark for p in data.pictures for mark in p.marks if p.split == "train"]
+    simulated = request.simulation is not None
+    taught = {"supervision": "simulated_marks" if simulated else "marks"}
+    return (
+        (taught | {"marks": describe_marks(marks)} if marks else {})
+        | {
+            "steps_done": trainer.steps_done,
+            "model_step": trainer.best.step if kept_best else trainer.steps_done,
+            "stopped_early": trainer.best.exhausted,
+            "duration_s": round(trainer.trained_s),
+            "labels_sha256": data.digests["labels_sha256"],
+            "pictures_sha256": data.digests["pictures_sha256"],
+        }
+        | environment(request.device)
+    )
 
 
 def _finish(

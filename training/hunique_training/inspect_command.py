@@ -12,6 +12,7 @@ from hunique_models.feature_classes import FEATURE_CLASSES
 from hunique_models.image import DecodeLimits, decode
 from hunique_training.data.duplicates import content_digests
 from hunique_training.data.labels import DataError, LabelledPicture, refuse_leaks
+from hunique_training.data.marks import describe_marks
 from hunique_training.data.source_summary import (
     copy_warnings,
     count_labels,
@@ -93,6 +94,7 @@ def _counts(pictures: Sequence[LabelledPicture], class_names: Sequence[str]) -> 
         f"  groups      {len(groups)}, {without} pictures without",
         f"  sources     {len({p.source for p in pictures})}",
         f"  no class    on {nothing} pictures",
+        *_marks(pictures),
         "",
         f"  {'class':20}{'split':8}{'present':>9}{'absent':>9}{'unknown':>9}",
     ]
@@ -101,6 +103,11 @@ def _counts(pictures: Sequence[LabelledPicture], class_names: Sequence[str]) -> 
             n = count_labels(pictures, index, split)
             lines.append(f"  {name:20}{split:8}{n.present:9}{n.absent:9}{n.unknown:9}")
     return lines
+
+
+def _marks(pictures: Sequence[LabelledPicture]) -> list[str]:
+    told = describe_marks(mark for picture in pictures for mark in picture.marks)
+    return [f"  marks       {told}"] if told else []
 
 
 def _unreadable(paths: Sequence[Path], quick: bool) -> list[str]:

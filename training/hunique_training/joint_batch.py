@@ -31,10 +31,14 @@ class JointCounts(NamedTuple):
     """() labels that are known."""
     guided: torch.Tensor
     """() pairs of a picture and a class that the segmentation guides."""
+    ignored: torch.Tensor
+    """() pixels that the CAM leaves undecided and the segmentation is sure of."""
     main: torch.Tensor
     """(256,) pixels by label of the main CAM."""
     auxiliary: torch.Tensor
     """(256,) pixels by label of the auxiliary CAM."""
+    marked: torch.Tensor
+    """(256,) cells by label of points and scribbles."""
 
 
 class Part(NamedTuple):
@@ -78,14 +82,16 @@ def joint_batch(assigner: Assigner, batch: Batch, config: TrainConfig, step: int
 def joint_counts(batch: Batch, assignment: Assignment | None) -> JointCounts:
     """Count a process's share, and add up the counts of all."""
     none = torch.zeros(IGNORE + 1, dtype=torch.int64, device=batch.known.device)
-    main, auxiliary, guided = none, none, none.sum()
+    main, auxiliary, guided, ignored = none, none, none.sum(), none.sum()
+    marked = none if batch.marks is None else label_counts(batch.marks.labels)
     if assignment is not None:
         main, guided = label_counts(assignment.main.labels), assignment.guided.sum()
+        ignored = assignment.ignored.sum()
         if assignment.auxiliary is not None:
             auxiliary = label_counts(assignment.auxiliary.labels)
-    scalars = torch.stack([none.sum() + len(batch.known), batch.known.sum(), guided])
-    counted = sum_over_ranks(torch.cat([scalars, main, auxiliary]))
-    return JointCounts(*counted[:3].unbind(), *counted[3:].chunk(2))
+    scalars = torch.stack([none.sum() + len(batch.known), batch.known.sum(), guided, ignored])
+    counted = sum_over_ranks(torch.cat([scalars, main, auxiliary, marked]))
+    return JointCounts(*counted[:4].unbind(), *counted[4:].chunk(3))
 
 
 def mean_foreground_weight(pixels: PixelLabels) -> torch.Tensor:

@@ -13,12 +13,19 @@ COLOURS = ("#1f4e79", "#c0392b", "#b8860b", "#2e7d32", "#6a3d9a", "#d35400", "#4
 Points = Sequence[tuple[float, float]]
 
 
-def line_chart(curves: Mapping[str, Points], title: str) -> str:
-    """Draw curves over training steps.
+def line_chart(
+    curves: Mapping[str, Points],
+    title: str,
+    axis: str = "steps",
+    colours: Sequence[str] = COLOURS,
+) -> str:
+    """Draw curves over training steps, or another quantity.
 
     Args:
         curves: name to (step, value); NaN and infinity leave a gap.
         title: what the chart shows, for those who hear it read.
+        axis: what is counted from left to right.
+        colours: of the curves in their order.
 
     Returns:
         An `<svg>` element; a sentence where there is nothing to draw.
@@ -27,10 +34,13 @@ def line_chart(curves: Mapping[str, Points], title: str) -> str:
     if not points:
         return f"<p>{escape(title)}: nothing yet.</p>"
     frame = _Frame(points)
-    lines = [_line(name, curve, place, frame) for place, (name, curve) in enumerate(curves.items())]
+    lines = [
+        _line(name, curve, (place, colours[place % len(colours)]), frame)
+        for place, (name, curve) in enumerate(curves.items())
+    ]
     return (
         f'<svg viewBox="0 0 {WIDTH_PX} {HEIGHT_PX}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{frame.drawn()}{''.join(lines)}</svg>"
+        f"<title>{escape(title)}</title>{frame.drawn(axis)}{''.join(lines)}</svg>"
     )
 
 
@@ -39,7 +49,8 @@ class _Frame:
 
     def __init__(self, points: Points) -> None:
         steps, values = zip(*points, strict=True)
-        self._steps = (min(steps), max(max(steps), min(steps) + 1))
+        first, last = min(steps), max(steps)
+        self._steps = (first, last if last > first else first + 1)
         self._ticks = nice_ticks(min(*values, 0.0), max(values))
         self._values = (self._ticks[0], self._ticks[-1])
 
@@ -50,7 +61,7 @@ class _Frame:
         width, height = WIDTH_PX - LEFT_PX - RIGHT_PX, HEIGHT_PX - TOP_PX - BOTTOM_PX
         return LEFT_PX + along * width, TOP_PX + (1 - up) * height
 
-    def drawn(self) -> str:
+    def drawn(self, axis: str) -> str:
         """Grid lines and figures of both axes."""
         right = WIDTH_PX - RIGHT_PX
         parts = []
@@ -65,7 +76,7 @@ class _Frame:
             parts.append(
                 f'<text x="{x:.1f}" y="{HEIGHT_PX - 10}" text-anchor="middle">{step:g}</text>'
             )
-        parts.append(f'<text x="{right + 12}" y="{HEIGHT_PX - 10}">steps</text>')
+        parts.append(f'<text x="{right + 12}" y="{HEIGHT_PX - 10}">{escape(axis)}</text>')
         return "".join(parts)
 
     def _shown_steps(self) -> list[float]:
@@ -74,8 +85,9 @@ class _Frame:
         return [step for step in nice_ticks(first, last) if first <= step <= last]
 
 
-def _line(name: str, curve: Points, place: int, frame: _Frame) -> str:
-    colour = COLOURS[place % len(COLOURS)]
+def _line(name: str, curve: Points, look: tuple[int, str], frame: _Frame) -> str:
+    """A curve and its name; `look` is its place among the names and its colour."""
+    place, colour = look
     path, pen_down = "", False
     for step, value in curve:
         if math.isfinite(value):

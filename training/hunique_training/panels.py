@@ -19,7 +19,7 @@ from hunique_training.data.batches import to_tensor
 from hunique_training.data.labels import LabelledPicture
 from hunique_training.data.picture_cache import PictureCache, shrink
 from hunique_training.network.cosa import CosaNetwork
-from hunique_training.pseudo_labels.mixed_cam import mixed_cam
+from hunique_training.pseudo_labels.mixed_cam import mixed_cam, raised
 from hunique_training.pseudo_labels.multi_scale import multi_scale_maps
 
 COLUMNS = ("Aux CAM", "CAM", "Mixed CAM", "Input", "Segmentation")
@@ -43,6 +43,8 @@ class PanelRequest:
     """Side of the square that the network sees."""
     mixed_cam_shares: tuple[float, ...]
     """Share of the auxiliary CAM in the Mixed CAM by class; empty: none."""
+    cam_exponents: tuple[float, ...] = ()
+    """Power to which the Mixed CAM is raised by class, as for pseudo-labels; empty: none."""
 
 
 def choose_panel_pictures(
@@ -102,7 +104,9 @@ def _row(network: CosaNetwork, pixels: Pixels, class_index: int, request: PanelR
     )
     small = cv2.resize(square, (PANEL_PX, PANEL_PX), interpolation=cv2.INTER_AREA)
     label = maps.segmentation_logits[0].argmax(0).cpu().numpy()
-    mixed = mixed_cam(maps.cam, maps.auxiliary_cam, request.mixed_cam_shares)
+    mixed = raised(
+        mixed_cam(maps.cam, maps.auxiliary_cam, request.mixed_cam_shares), request.cam_exponents
+    )
     heats = (maps.auxiliary_cam, maps.cam, mixed)
     drawn = [_heat(small, heat[0, class_index].cpu()) for heat in heats]
     return np.hstack([*drawn, small.astype(np.uint8), _coloured(small, label)])

@@ -43,4 +43,5 @@ def request_to_repeat(run_folder: Path, out: Path, device: str | None = None) ->
 
 def _reading(values: dict[str, Any]) -> ReadingOptions:
     aliases = tuple((found, meant) for found, meant in values["aliases"])
-    return ReadingOptions(**(values | {"aliases": aliases}))
+    marks = tuple(values.get("marks", ()))
+    return ReadingOptions(**(values | {"aliases": aliases, "marks": marks}))

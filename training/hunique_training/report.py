@@ -6,7 +6,6 @@ Files that a run has not written yet are left out, so that a page can be made of
 The page names no file of a picture.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -17,26 +16,10 @@ from hunique_training.checkpoint import CheckpointError
 from hunique_training.curves import read_curve
 from hunique_training.evaluation.protocol import Protocol
 from hunique_training.line_chart import line_chart
+from hunique_training.page import inline_image, page, pairs
 from hunique_training.run_record import RECORD
 from hunique_training.step import PartLosses
 from hunique_training.trainer import METRICS, VALIDATION
-
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff;
-  max-width: 1320px; margin: 2rem auto; padding: 0 1.5rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .2rem .9rem .2rem 0; border-bottom: 1px solid #ddd;
-  vertical-align: top } td.n, th.n { text-align: right }
-svg { max-width: 960px; width: 100%; font: 12px system-ui, sans-serif }
-svg .grid { stroke: #ddd } svg .line { fill: none; stroke-width: 1.6 }
-small { color: #555 }
-img { max-width: 100%; display: block } figcaption { color: #555 } figure { margin: 1rem 0 }
-pre { background: #f5f5f5; padding: 1rem; overflow-x: auto }
-@media print { details { display: none } }
-"""
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""Tells the browser to fetch nothing, whatever the page says."""
 
 
 def write_report(run_folder: Path, path: Path, panel_count: int = 3) -> None:
@@ -67,17 +50,7 @@ def write_report(run_folder: Path, path: Path, panel_count: int = 3) -> None:
         f"<h2>Configuration</h2><pre>{escape(json.dumps(config, indent=2))}</pre>",
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_page(f"Run {run_folder.resolve().name}", parts), encoding="utf-8")
-
-
-def _page(title: str, parts: Iterable[str]) -> str:
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
+    path.write_text(page(f"Run {run_folder.resolve().name}", parts), encoding="utf-8")
 
 
 def _json(path: Path) -> Any:
@@ -104,7 +77,7 @@ def _run(
         "processes": summary.get("processes"),
         "time in training": _duration(summary.get("duration_s")),
     } | summary.get("versions", {})  # fmt: skip
-    return "<h2>Run</h2>" + _pairs(rows)
+    return "<h2>Run</h2>" + pairs(rows)
 
 
 def _duration(seconds: int | None) -> str | None:
@@ -125,16 +98,7 @@ def _data(record: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     }
     sources = {f"to train on, of {name or 'no named source'}": count
                for name, count in summary.get("pictures_by_source", {}).items()}  # fmt: skip
-    return "<h2>Data</h2>" + _pairs(rows | sources)
-
-
-def _pairs(rows: Mapping[str, Any]) -> str:
-    cells = [
-        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
-        for name, value in rows.items()
-        if value is not None
-    ]
-    return f"<table>{''.join(cells)}</table>"
+    return "<h2>Data</h2>" + pairs(rows | sources)
 
 
 def _curves(rows: Sequence[Mapping[str, float]], names: Iterable[str], title: str) -> str:
@@ -194,8 +158,7 @@ def _panels(paths: Sequence[Path], count: int) -> str:
 
 def _panel(path: Path, *, shown: bool) -> str:
     step = int(path.stem.removeprefix("step-"))
-    data = base64.b64encode(path.read_bytes()).decode()
-    image = f'<img alt="panels after step {step}" src="data:image/png;base64,{data}">'
+    image = inline_image(path.read_bytes(), "png", f"panels after step {step}")
     opened = " open" if shown else ""
     return (
         f"<details{opened}><summary>after step {step}</summary><figure>{image}</figure></details>"

@@ -6,6 +6,7 @@
 Both are written before the first step, so that a run that broke off can be repeated too.
 """
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -120,7 +121,9 @@ def data_digests(
 
 
 def _described(picture: LabelledPicture, digest: str) -> list[Any]:
-    return [digest, picture.labels, picture.split, picture.group, picture.source, picture.kind]
+    marks = [dataclasses.asdict(mark) for mark in picture.marks]
+    known = [digest, picture.labels, picture.split, picture.group, picture.source, picture.kind]
+    return [*known, marks] if marks else known
 
 
 def _file_digest(path: Path) -> str:

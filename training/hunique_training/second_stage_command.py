@@ -1,7 +1,6 @@
 """`hunique-train fit-second-stage` and `ratio`: a segmentation network, and how good it is.
 
-The one module that hands truth masks of training pictures to a training, when asked for
-by `--labels truth`.
+Hands truth masks of training pictures to a training, when asked for by `--labels truth`.
 """
 
 from pathlib import Path

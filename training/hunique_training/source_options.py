@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from hunique_training.data.marks import MARK_KINDS
 from hunique_training.data.reading import ACCESSORIES, FOLDER_LABELS, ReadingOptions
 from hunique_training.data.splitting import SPLIT_BY, SplitRule
 
@@ -38,6 +39,9 @@ _OPTIONS = (
                  show_envvar=True,
                  help="11K Hands: what accessories say of rings. They may be watches: unknown is "
                  "right, ring gives more pictures with some wrong labels."),
+    click.option("--marks", type=click.Choice(MARK_KINDS), multiple=True, show_envvar=True,
+                 help="Points, scribbles or boxes to take of sources that have them. Repeatable. "
+                 "A picture with one box of a class must have all. fit learns from them."),
     click.option("--split-by", type=click.Choice(SPLIT_BY), default="group", show_envvar=True,
                  help="For sources without a split. group never parts a person's pictures; "
                  "random is for sources where nobody is on two pictures."),
@@ -61,5 +65,6 @@ def take_source_options(values: dict[str, Any]) -> tuple[ReadingOptions, SplitRu
         aliases=tuple(values.pop("aliases")),
         folder_labels=values.pop("folder_labels"),
         accessories=values.pop("accessories"),
+        marks=tuple(values.pop("marks")),
     )
     return reading, SplitRule(by=values.pop("split_by"), val_share=values.pop("val_share"))

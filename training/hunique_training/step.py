@@ -32,6 +32,8 @@ from hunique_training.losses.cam_to_segmentation import (
 from hunique_training.losses.classification import classification_loss
 from hunique_training.losses.contrastive_separation import contrastive_separation_loss
 from hunique_training.losses.dense_energy import dense_energy_loss
+from hunique_training.losses.ignored_consistency import ignored_consistency_loss
+from hunique_training.losses.marked_pixels import marked_cam_loss, marked_pixels_loss
 from hunique_training.losses.segmentation_to_cam import segmentation_to_cam_loss
 from hunique_training.network.cosa import CosaOutput
 from hunique_training.pseudo_labels.assigner import Assigner, Assignment
@@ -56,6 +58,12 @@ class PartLosses(NamedTuple):
     """CAM vectors of sure places against each other."""
     regulariser: torch.Tensor
     """Dense energy of the segmentation; at most 0."""
+    marked_pixels: torch.Tensor
+    """Segmentation at points and scribbles."""
+    marked_cam: torch.Tensor
+    """CAM at points and scribbles."""
+    ignored_consistency: torch.Tensor
+    """Segmentation against that of the assignment network where the CAM is undecided."""
 
 
 class Losses(NamedTuple):
@@ -73,6 +81,9 @@ class Losses(NamedTuple):
     segmentation_to_cam: torch.Tensor
     contrastive_separation: torch.Tensor
     regulariser: torch.Tensor
+    marked_pixels: torch.Tensor
+    marked_cam: torch.Tensor
+    ignored_consistency: torch.Tensor
     threshold: torch.Tensor
     """xi of the main CAM; the middle of two fixed thresholds."""
     auxiliary_threshold: torch.Tensor
@@ -83,12 +94,20 @@ class Losses(NamedTuple):
 
 
 class Guidance(NamedTuple):
-    """The losses that need pseudo-labels, as in `Losses`."""
+    """The losses beside classification, as in `Losses`; all but marks' need pseudo-labels."""
 
     cam_to_segmentation: torch.Tensor
     segmentation_to_cam: torch.Tensor
     contrastive_separation: torch.Tensor
     regulariser: torch.Tensor
+    marked_pixels: torch.Tensor
+    marked_cam: torch.Tensor
+    ignored_consistency: torch.Tensor
+
+
+def no_guidance(zero: torch.Tensor) -> Guidance:
+    """Losses that are not used: `zero` () each."""
+    return Guidance(*(zero for _ in Guidance._fields))
 
 
 def losses_of_part(
@@ -115,10 +134,12 @@ def losses_of_part(
         for logits in (output.class_logits, output.auxiliary_class_logits)
     )
     zero = plain.new_zeros(())
-    guidance = Guidance(zero, zero, zero, zero)
+    guidance = no_guidance(zero)
     if part.assignment is not None:
         config = config if guide_cam else replace(config, guide_cam=False)
         guidance = guidance_of(output, part.assignment, batch, config, counts)
+    if batch.marks is not None:
+        guidance = _with_marks(guidance, output, batch.marks.labels, counts.marked)
     total = plain + auxiliary
     for name, loss in guidance._asdict().items():
         total = total + getattr(config.weights, name) * loss
@@ -153,21 +174,41 @@ def guidance_of(
     """
     counts = counts or joint_counts(batch, assignment)
     share = len(batch.labels) / float(counts.pictures)
-    logits = _on_labels_grid(output.segmentation_logits, assignment)
+    logits = _resized(output.segmentation_logits, assignment.main.labels.shape[-2:])
     zero, energetic = logits.new_zeros(()), config.weights.regulariser != 0
-    return Guidance(
-        _guide_segmentation(logits, assignment, config, counts),
-        _guide_cam(output, assignment, config, counts.guided) if config.guide_cam else zero,
-        _separate(output, assignment, config) * share,
-        _regularise(logits, assignment, batch, config) * share if energetic else zero,
+    consistent = config.weights.ignored_consistency != 0
+    return no_guidance(zero)._replace(
+        cam_to_segmentation=_guide_segmentation(logits, assignment, config, counts),
+        segmentation_to_cam=(
+            _guide_cam(output, assignment, config, counts.guided) if config.guide_cam else zero
+        ),
+        contrastive_separation=_separate(output, assignment, config) * share,
+        regulariser=_regularise(logits, assignment, batch, config) * share if energetic else zero,
+        ignored_consistency=(
+            ignored_consistency_loss(
+                logits, assignment.segmentation, assignment.ignored, counts.ignored
+            )
+            if consistent
+            else zero
+        ),
     )
 
 
-def _on_labels_grid(logits: torch.Tensor, assignment: Assignment) -> torch.Tensor:
-    size = assignment.main.labels.shape[-2:]
+def _with_marks(
+    guidance: Guidance, output: CosaOutput, labels: torch.Tensor, counts: torch.Tensor
+) -> Guidance:
+    """The same losses with those of points and scribbles, which teach from the first step on."""
+    logits = _resized(output.segmentation_logits, labels.shape[-2:])
+    return guidance._replace(
+        marked_pixels=marked_pixels_loss(logits, labels, counts),
+        marked_cam=marked_cam_loss(output.cam, labels, counts),
+    )
+
+
+def _resized(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     if logits.shape[-2:] == size:
         return logits
-    return interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    return interpolate(logits, size=list(size), mode="bilinear", align_corners=False)
 
 
 def _guide_segmentation(

@@ -7,7 +7,7 @@ processes all train and the first writes.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -153,9 +153,14 @@ class Trainer:
 
     def _measure_features(self, batches: BatchMaker) -> None:
         """Let both networks learn the magnitudes of features from the first batches."""
-        weak = torch.cat([batches.batch(step).weak for step in range(MEASURED_BATCHES)])
         for network in (self.online, self.assignment):
-            network.measure_features(weak.to(self.device))
+            network.measure_features(self._weak_parts(batches))
+
+    def _weak_parts(self, batches: BatchMaker) -> Iterator[torch.Tensor]:
+        """Weak views of the first joint batches, as many at once as pass the network."""
+        for step in range(MEASURED_BATCHES):
+            weak = batches.batch(step).weak.to(self.device)
+            yield from torch.split(weak, self.config.batch_size)
 
     def _is_due(self, every_steps: int) -> bool:
         done = self.steps_done

@@ -41,6 +41,7 @@ def watch_run(
         cache=cache,
         input_size_px=input_size_px,
         mixed_cam_shares=config.mixed_cam_shares,
+        cam_exponents=config.cam_exponents,
     )
 
     def draw(step: int, network: CosaNetwork) -> None:

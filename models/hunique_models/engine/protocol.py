@@ -17,6 +17,8 @@ class EngineInfo:
     """Versions of the software that computes."""
     threads: int
     """Threads of one run; 0 where the device decides."""
+    overlapping: bool = False
+    """Whether one run may begin before another has ended; each then takes its own threads."""
 
 
 class EngineOutput(NamedTuple):
@@ -29,7 +31,10 @@ class EngineOutput(NamedTuple):
 
 
 class Engine(Protocol):
-    """Runs looks through a network. Runs may come from any thread, one at a time."""
+    """Runs looks through a network. Runs may come from any thread.
+
+    They come one at a time, unless the engine says that they may overlap.
+    """
 
     def describe(self) -> EngineInfo:
         """Engine, device and versions."""

@@ -6,6 +6,8 @@ from typing import Self
 
 import torch
 
+from hunique_training.data.mark_views import MarkedPlaces
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -21,6 +23,8 @@ class Batch:
     """(B, C) bool: False where the label is unknown."""
     boxes: torch.Tensor
     """(B, 4) int: rows y0 to y1, columns x0 to x1 that show the picture."""
+    marks: MarkedPlaces | None = None
+    """Points, scribbles and boxes, on the labels' grid; None where the data have none."""
 
     def boxes_on(self, width: int) -> torch.Tensor:
         """Boxes (B, 4) int on a coarser grid, so many places wide."""
@@ -35,7 +39,10 @@ class Batch:
         return self._mapped(lambda values: values.to(device))
 
     def _mapped(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
-        return type(self)(**{part.name: change(getattr(self, part.name)) for part in fields(self)})
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        marks = parts.pop("marks")
+        changed = {name: change(values) for name, values in parts.items()}
+        return type(self)(**changed, marks=marks and MarkedPlaces(*map(change, marks)))
 
     def without(self, lost: torch.Tensor) -> Self:
         """The same pictures with labels unknown where `lost` (B, C) bool."""

@@ -9,13 +9,23 @@ import torch
 from hunique_training.data.backgrounds import fill_from, plain_background, replace_background
 from hunique_training.data.batch import Batch
 from hunique_training.data.labels import LabelledPicture
+from hunique_training.data.mark_views import MarkedPlaces, marks_on_crop, stack_marks
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.views import Pixels, ViewConfig, ViewPair, make_views
 
 
 class BatchMaker:
-    """Makes the batch of any step; the batch depends on the seed and the step alone."""
+    """Makes the batch of any step; the batch depends on the seed and the step alone.
+
+    Args:
+        pictures: training pictures.
+        cache: their pixels.
+        sampler: which of them make up a step.
+        views: how crops are cut.
+        seed: everything random follows from it.
+        mark_stride_px: side of the cells that points and scribbles label.
+    """
 
     def __init__(
         self,
@@ -24,12 +34,16 @@ class BatchMaker:
         sampler: BalancedSampler,
         views: ViewConfig,
         seed: int,
+        *,
+        mark_stride_px: int = 4,
     ) -> None:
         self._pictures = pictures
         self._cache = cache
         self._sampler = sampler
         self._views = views
         self._seed = seed
+        self._mark_stride_px = mark_stride_px
+        self._marked = any(picture.marks for picture in pictures)
         self._backgrounds = [picture for picture in pictures if picture.kind == "background"]
 
     def batch(self, step: int, places: Sequence[int] | None = None) -> Batch:
@@ -50,6 +64,16 @@ class BatchMaker:
             labels=torch.tensor([[float(bool(label)) for label in row] for row in labels]),
             known=torch.tensor([[label is not None for label in row] for row in labels]),
             boxes=torch.tensor([pair.box for pair in pairs]),
+            marks=self._marks([drawn[place] for place in places], pairs) if self._marked else None,
+        )
+
+    def _marks(self, indices: Sequence[int], pairs: Sequence[ViewPair]) -> MarkedPlaces:
+        marks = [self._pictures[index].marks for index in indices]
+        return stack_marks(
+            [
+                marks_on_crop(of_picture, pair.crop, self._mark_stride_px)
+                for of_picture, pair in zip(marks, pairs, strict=True)
+            ]
         )
 
     def batches(

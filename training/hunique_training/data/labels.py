@@ -6,7 +6,8 @@ masks that evaluation uses are found by `hunique_training.evaluation.truth` alon
 The file is a CSV with the columns `file` (relative to the CSV), one column per class
 holding 1 (present), 0 (absent) or nothing (unknown), and optionally `split` (`train`,
 `val`), `group` (same person, nail or session: never on both sides of a split), `source`,
-`kind`. A class without a column is unknown on all pictures of the file.
+`kind`. A class without a column is unknown on all pictures of the file. A column `marks`
+holds points, scribbles and boxes (`hunique_training.data.marks`).
 """
 
 import csv
@@ -14,6 +15,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from hunique_training.data.marks import BACKGROUND, Mark, MarkError, parse_marks, resolve_marks
 
 
 class DataError(Exception):
@@ -40,6 +43,8 @@ class LabelledPicture:
     """Where there is one: a mask of the hand, 255 hand and 0 background, from
     `foreground/<stem>.png` beside the label file. Backgrounds are changed by it; it says
     nothing about any class."""
+    marks: tuple[Mark, ...] = ()
+    """Points, scribbles and boxes."""
 
 
 def _parse_label(text: str, where: str) -> bool | None:
@@ -89,7 +94,21 @@ def _read_row(
         source=row.get("source") or "",
         kind=row.get("kind") or "",
         matte=matte if matte.is_file() else None,
+        marks=_read_marks(row, class_names, where),
     )
+
+
+def _read_marks(row: dict[str, str], class_names: Sequence[str], where: str) -> tuple[Mark, ...]:
+    """Marks of the row; those of columns that are no class of the model are left out."""
+    labels = {name: label for label, name in enumerate((BACKGROUND, *class_names))}
+    try:
+        named = parse_marks(row.get("marks") or "")
+        for mark in named:
+            if mark.name not in labels and mark.name not in row:
+                raise MarkError(f"expected a mark of {', '.join(labels)}; found {mark.name!r}")
+        return resolve_marks(named, labels.get)
+    except MarkError as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def refuse_unlabelled_classes(

@@ -1,15 +1,17 @@
 """How sources are read: what the user chose, and what the readers of all formats share.
 
 A reader gathers `NamedPicture`s, in the names that its tool uses; `label_pictures` puts them
-into the model's classes. Other weak labels than those of whole pictures have their place
-in `NamedPicture`; pixel masks have none.
+into the model's classes. Points, scribbles and boxes have their place in `NamedPicture`;
+pixel masks have none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.marks import MARK_KINDS, NamedMark, resolve_marks
 from hunique_training.data.vocabulary import ClassVocabulary
 
 FOLDER_LABELS = ("open", "exclusive")
@@ -26,12 +28,15 @@ class ReadingOptions:
     """`open`: a class folder says nothing of other classes. `exclusive`: they are absent."""
     accessories: str = "unknown"
     """What accessories on an 11K Hands picture say of rings: nothing, or `ring`."""
+    marks: tuple[str, ...] = ()
+    """Kinds of marks (`MARK_KINDS`) that are taken of a source that has any."""
 
     def __post_init__(self) -> None:
         """Check choices."""
         for value, choices in (
             (self.folder_labels, FOLDER_LABELS),
             (self.accessories, ACCESSORIES),
+            *((kind, MARK_KINDS) for kind in self.marks),
         ):
             if value not in choices:
                 raise DataError(f"expected one of {', '.join(choices)}, found {value!r}")
@@ -59,6 +64,8 @@ class NamedPicture:
     """`train`, `val` or `test`."""
     group: str = ""
     """Same person or session."""
+    marks: tuple[NamedMark, ...] = ()
+    """Points, scribbles and boxes. They count for names that are said to be present."""
 
 
 def absent_unless(
@@ -91,9 +98,18 @@ def label_pictures(
             split=picture.split,
             group=picture.group,
             source=source,
+            marks=resolve_marks(picture.marks, partial(_label_of_mark, picture.said, reading)),
         )
         for picture in pictures
     ]
+
+
+def _label_of_mark(said: Mapping[str, bool | None], reading: Reading, name: str) -> int | None:
+    """The label of a mark's name; None for names that are no class, or not surely there."""
+    index = reading.vocabulary.class_index(name)
+    if index is not None:
+        return index + 1 if said.get(name) else None
+    return 0 if reading.vocabulary.means_nothing(name) else None
 
 
 def _labels(

@@ -16,6 +16,7 @@ from pathlib import Path
 from hunique_training.data.formats.label_csv import class_columns, label_file_of
 from hunique_training.data.formats.registry import LABEL_CSV, SourceFormat, format_of
 from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.marks import MarkError, labels_with_marks, marks_as_text
 from hunique_training.data.reading import Reading, ReadingOptions
 from hunique_training.data.splitting import SplitRule, make_split
 from hunique_training.data.vocabulary import ClassVocabulary
@@ -55,6 +56,7 @@ def read_source(path: Path, class_names: Sequence[str], options: ReadingOptions)
             "Put them beside the annotations as the tool exports them."
         )
     label_file = None
+    taken = [_with_marks(picture, options.marks) for picture in pictures]
     if found is LABEL_CSV:
         file = label_file_of(path)
         as_named = class_columns(file, reading.vocabulary) == tuple(class_names)
@@ -62,10 +64,20 @@ def read_source(path: Path, class_names: Sequence[str], options: ReadingOptions)
     return Source(
         path=path,
         format=found,
-        pictures=pictures,
+        pictures=taken,
         unmatched=reading.vocabulary.unmatched,
         label_file=label_file,
     )
+
+
+def _with_marks(picture: LabelledPicture, kinds: Sequence[str]) -> LabelledPicture:
+    """The picture with its marks of these kinds alone, and the labels that follow from them."""
+    marks = tuple(mark for mark in picture.marks if mark.kind in kinds)
+    try:
+        labels = labels_with_marks(picture.labels, marks)
+    except MarkError as error:
+        raise DataError(f"{picture.path}: {error}") from error
+    return dataclasses.replace(picture, marks=marks, labels=labels)
 
 
 def split_sources(
@@ -91,11 +103,13 @@ def write_label_file(
     partial = path.with_suffix(".partial")
     with partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["file", *class_names, "split", "group", "source", "kind"])
+        marked = ["marks"] * any(picture.marks for picture in pictures)
+        writer.writerow(["file", *class_names, "split", "group", "source", "kind", *marked])
         for picture in pictures:
             labels = ["" if label is None else int(label) for label in picture.labels]
             whence = [picture.split, picture.group, picture.source, picture.kind]
-            writer.writerow([picture.path.resolve(), *labels, *whence])
+            marks = [marks_as_text(picture.marks, class_names)] * len(marked)
+            writer.writerow([picture.path.resolve(), *labels, *whence, *marks])
     partial.replace(path)
     return path
 

@@ -56,8 +56,13 @@ class ViewPair:
     """(S, S, 3) uint8 sRGB."""
     strong: Pixels
     """(S, S, 3) uint8 sRGB, same geometry."""
-    box: tuple[int, int, int, int]
-    """Rows y0 to y1 and columns x0 to x1 that show the picture, as (y0, y1, x0, x1)."""
+    crop: "Crop"
+    """The geometry of both."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Rows y0 to y1 and columns x0 to x1 that show the picture, as (y0, y1, x0, x1)."""
+        return self.crop.box
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,29 @@ class Crop:
         """(H, W) uint8 to (S, S), never mixed by interpolation."""
         padding = np.full((self.size_px, self.size_px), pad_value, np.uint8)
         return self._cut(labels, padding, cv2.INTER_NEAREST)
+
+    def of_places(self, shares: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Places (N, 2) of the picture to places of the crop, which may lie outside of it.
+
+        Args:
+            shares: (x, y) in shares of the picture's width and height.
+
+        Returns:
+            (N, 2): (x, y) in pixels of the crop; 0 is the left or upper edge of the first one.
+        """
+        x, y = np.asarray(shares, np.float64).T
+        for _ in range(self.quarter_turns % 4):
+            x, y = y, 1 - x
+        x = 1 - x if self.mirrored else x
+        height, width = self.scaled
+        (rows, columns), (rows_there, columns_there) = self.taken, self.target
+        return np.stack(
+            [
+                x * width - columns.start + columns_there.start,
+                y * height - rows.start + rows_there.start,
+            ],
+            axis=1,
+        )
 
     def _cut(
         self, plane: NDArray[np.uint8], padding: NDArray[np.uint8], method: int
@@ -142,7 +170,7 @@ def make_views(pixels: Pixels, config: ViewConfig, rng: np.random.Generator) -> 
     """Cut one random crop of (H, W, 3) uint8 pixels and make its weak and strong view."""
     crop = random_crop(pixels.shape[0], pixels.shape[1], config, rng)
     weak = sometimes_blurred(crop.of_picture(pixels, config.pad_value), rng)
-    return ViewPair(weak=weak, strong=strong_colour(weak, rng), box=crop.box)
+    return ViewPair(weak=weak, strong=strong_colour(weak, rng), crop=crop)
 
 
 def sometimes_blurred(pixels: Pixels, rng: np.random.Generator) -> Pixels:

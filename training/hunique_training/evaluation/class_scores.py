@@ -142,14 +142,18 @@ def _score(sums: GroupSums, drawn: _Resampled, c: int, name: str) -> ClassScores
         groups=len(sums.images),
         pixels={
             p: {
-                figure: _figure(ratio(sums.pixels[p][:, c].sum(axis=0)),
-                                ratio(sums.pixels[p][:, c]), ratio(drawn.pixels[p][:, c]))
+                figure: figure_with_interval(
+                    ratio(sums.pixels[p][:, c].sum(axis=0)),
+                    ratio(sums.pixels[p][:, c]), ratio(drawn.pixels[p][:, c]),
+                )
                 for figure, ratio in PIXEL_FIGURES.items()
             }
             for p in Protocol
         },
         presence={
-            figure: _figure(ratio(totals), ratio(sums.images[:, c]), ratio(drawn.images[:, c]))
+            figure: figure_with_interval(
+                ratio(totals), ratio(sums.images[:, c]), ratio(drawn.images[:, c])
+            )
             for figure, ratio in IMAGE_FIGURES.items()
         } | {"average_precision": _average_precision(sums, drawn, c)},
         iou_by_source={
@@ -160,7 +164,14 @@ def _score(sums: GroupSums, drawn: _Resampled, c: int, name: str) -> ClassScores
     )  # fmt: skip
 
 
-def _figure(total: Ratio, by_group: Ratio, resampled: Ratio) -> Figure:
+def figure_with_interval(total: Ratio, by_group: Ratio, resampled: Ratio) -> Figure:
+    """A figure of all pictures, with the interval of its resamples.
+
+    Args:
+        total: of all pictures together.
+        by_group: (G,) of each group, which says how many groups contribute.
+        resampled: (R,) of each resample.
+    """
     contributing = int((by_group.whole > 0).sum())
     low, high = percentile_interval(resampled.value(), contributing)
     return Figure(value=float(total.value()), low=low, high=high)

@@ -56,13 +56,21 @@ class TruthPicture:
 
 def read_truth(csv_path: Path, class_names: Sequence[str], split: str) -> list[TruthPicture]:
     """All pictures of one split with their masks, in the order of the file."""
-    with csv_path.open(newline="", encoding="utf-8") as stream:
+    return [one for one in read_every_truth(csv_path, class_names) if one.picture.split == split]
+
+
+def read_every_truth(csv_path: Path, class_names: Sequence[str]) -> list[TruthPicture]:
+    """A picture for each row, whatever its split.
+
+    Raises:
+        DataError: see `hunique_training.data.labels.read_labels`.
+    """
+    pictures = read_labels(csv_path, class_names)
+    with csv_path.open(newline="", encoding="utf-8-sig") as stream:
         named = [set((row.get("truth") or "").split(";")) for row in csv.DictReader(stream)]
-    pictures = zip(read_labels(csv_path, class_names), named, strict=True)
     return [
         TruthPicture(picture=picture, masks=_masks(csv_path.parent, picture, names, class_names))
-        for picture, names in pictures
-        if picture.split == split
+        for picture, names in zip(pictures, named, strict=True)
     ]
 
 

@@ -9,7 +9,7 @@ from hunique_training.data.batch import Batch
 from hunique_training.joint_batch import JointCounts, Part
 from hunique_training.losses.classification import classification_loss
 from hunique_training.network.cosa import CosaOutput
-from hunique_training.step import PartLosses
+from hunique_training.step import PartLosses, no_guidance
 
 Online = Callable[[torch.Tensor], CosaOutput]
 """The online network."""
@@ -30,7 +30,7 @@ def classification_alone(output: CosaOutput, batch: Batch, counts: JointCounts) 
         for logits in (output.class_logits, output.auxiliary_class_logits)
     )
     zero = plain.new_zeros(())
-    return PartLosses(plain + auxiliary, plain, auxiliary, zero, zero, zero, zero)
+    return PartLosses(plain + auxiliary, plain, auxiliary, *no_guidance(zero))
 
 
 def with_regulariser(losses: PartLosses, regulariser: torch.Tensor, weight: float) -> PartLosses:

@@ -6,8 +6,12 @@ maximum and leaves the bias out (COSA section 1); `top_share` pools the mean of 
 strongest places instead, which spreads the gradient over more of a small feature.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
+
+from hunique_training.network.feature_moments import moments_of_parts
 
 
 class CamHead(nn.Module):
@@ -63,13 +67,14 @@ class ProjectedCamHead(nn.Module):
         self.top_share = top_share
 
     @torch.no_grad()
-    def measure(self, features: torch.Tensor) -> None:
-        """Take mean and deviation of each channel from features (B, D, h, w) of pictures.
+    def measure(self, parts: Iterable[torch.Tensor]) -> None:
+        """Take mean and deviation of each channel from features (B, D, h, w), part by part.
 
         Blocks differ in magnitude; without this the loudest would speak alone.
         """
-        self.mean.copy_(features.mean(dim=(0, 2, 3), keepdim=True))
-        self.deviation.copy_(features.std(dim=(0, 2, 3), keepdim=True) + 1e-3)
+        moments = moments_of_parts(parts)
+        self.mean.copy_(moments.mean)
+        self.deviation.copy_(moments.deviation + 1e-3)
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (B, D, h, w) to logits (B, C) and activation maps (B, C, h, w), unbounded."""

@@ -1,5 +1,6 @@
 """The network of CoSA: one encoder, two CAM heads, one segmentation decoder (COSA section 1)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,10 +91,15 @@ class CosaNetwork(nn.Module):
         return ProjectedCamHead(self.encoder.local_channels, class_count, top_share=share)
 
     @torch.no_grad()
-    def measure_features(self, images: torch.Tensor) -> None:
-        """Let a CAM head over several blocks learn their magnitudes from images (B, 3, H, W)."""
+    def measure_features(self, parts: Iterable[torch.Tensor]) -> None:
+        """Let a CAM head over several blocks learn their magnitudes from images (B, 3, H, W).
+
+        Args:
+            parts: as many pictures at once as are to be in memory.
+        """
         if isinstance(self.classifier, ProjectedCamHead):
-            self.classifier.measure(self._seen_by_classifier(self.encoder(images)))
+            seen = (self._seen_by_classifier(self.encoder(images)) for images in parts)
+            self.classifier.measure(seen)
 
     def _seen_by_classifier(self, features: EncoderFeatures) -> torch.Tensor:
         if isinstance(self.classifier, CamHead) or features.local is None:

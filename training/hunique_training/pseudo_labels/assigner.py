@@ -14,10 +14,17 @@ from torch.nn.functional import interpolate
 
 from hunique_training.config import TrainConfig
 from hunique_training.data.batch import Batch
+from hunique_training.losses.ignored_consistency import sure_where_ignored
 from hunique_training.network.cosa import CosaNetwork
 from hunique_training.precision import in_precision
+from hunique_training.pseudo_labels.box_constraints import (
+    claim_in_boxes,
+    confine_cams,
+    confine_logits,
+    lost_by_marks,
+)
 from hunique_training.pseudo_labels.cam_labeller import CamLabeller, PixelLabels, SurePlaces
-from hunique_training.pseudo_labels.mixed_cam import mixed_cam
+from hunique_training.pseudo_labels.mixed_cam import mixed_cam, raised
 from hunique_training.pseudo_labels.multi_scale import (
     AssignedMaps,
     maps_of_scales,
@@ -39,6 +46,8 @@ class Assignment(NamedTuple):
     """(B, C+1, h, w) soft labels in [0, 1], on the labels' grid."""
     guided: torch.Tensor
     """(B, C) bool: classes of which the segmentation has something to teach."""
+    ignored: torch.Tensor
+    """(B, h, w) bool: pixels without a main label that the segmentation is sure of."""
 
     def part(self, places: slice) -> "Assignment":
         """That of some of the pictures."""
@@ -48,6 +57,7 @@ class Assignment(NamedTuple):
             None if self.sure is None else self.sure.part(places),
             self.segmentation[places],
             self.guided[places],
+            self.ignored[places],
         )
 
 
@@ -102,22 +112,39 @@ class Assigner:
         """Label what was seen; dynamic thresholds take it in first."""
         config = self._config
         batch = batch.without(self._lost(maps, batch))
+        maps = _confined(maps, batch)
         auxiliary = maps.auxiliary_cam
         main = mixed_cam(maps.cam, auxiliary, config.mixed_cam_shares)
-        if config.cam_exponents:
-            main = main ** main.new_tensor(config.cam_exponents)[None, :, None, None]
+        main = raised(main, config.cam_exponents)
         self.main.observe(main, batch)
         self.auxiliary.observe(auxiliary, batch)
         contrast = config.weights.contrastive_separation > 0
         segmentation = segmentation_pseudo_labels(
             maps.segmentation_logits, batch.labels, temperature=config.segmentation_temperature
         )
+        labels = self._label(self.main, main, batch)
+        size = (main.shape[2], main.shape[3])
         return Assignment(
-            self.main.pixel_labels(main, batch),
-            self.auxiliary.pixel_labels(auxiliary, batch) if config.auxiliary_share else None,
+            labels,
+            self._label(self.auxiliary, auxiliary, batch) if config.auxiliary_share else None,
             self.auxiliary.sure_places(_resized(auxiliary, cam_size), batch) if contrast else None,
             segmentation,
             batch.known & ~self._silent(segmentation, batch),
+            sure_where_ignored(
+                labels.labels, batch.inside(size), segmentation, config.ignored_sure
+            ),
+        )
+
+    def _label(self, labeller: CamLabeller, cams: torch.Tensor, batch: Batch) -> PixelLabels:
+        """Labels and weights of pixels, of boxed classes as their boxes have it."""
+        pixels = labeller.pixel_labels(cams, batch)
+        if batch.marks is None:
+            return pixels
+        present = batch.labels[:, :, None, None]
+        least = self._config.box_least_share
+        side_px, boxes = batch.weak.shape[-1], batch.marks.class_boxes
+        return PixelLabels(
+            claim_in_boxes(pixels.labels, cams * present, boxes, side_px, least), pixels.weights
         )
 
     def _lost(self, maps: AssignedMaps, batch: Batch) -> torch.Tensor:
@@ -127,6 +154,8 @@ class Assigner:
         false pseudo-label; the raw score tells (COSA section 7).
         """
         low = maps.class_logits.sigmoid() < self._config.lost_feature_score
+        if batch.marks is not None:
+            low = lost_by_marks(batch.marks, low)
         return (batch.labels > 0) & low
 
     def _silent(self, segmentation: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -134,6 +163,18 @@ class Assigner:
         if self._config.guide_silent_classes:
             return torch.zeros_like(batch.known)
         return (batch.labels > 0) & (segmentation[:, 1:].amax(dim=(2, 3)) < 0.5)
+
+
+def _confined(maps: AssignedMaps, batch: Batch) -> AssignedMaps:
+    """The maps, of boxed classes within their boxes."""
+    if batch.marks is None or not batch.marks.class_boxes.shape[1]:
+        return maps
+    boxes, side_px = batch.marks.class_boxes, batch.weak.shape[-1]
+    return maps._replace(
+        cam=confine_cams(maps.cam, boxes, side_px),
+        auxiliary_cam=confine_cams(maps.auxiliary_cam, boxes, side_px),
+        segmentation_logits=confine_logits(maps.segmentation_logits, boxes, side_px),
+    )
 
 
 def _resized(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -79,9 +79,9 @@ def refuse_mistaken(weak: ModelCheckpoint, full: ModelCheckpoint) -> None:
         CheckpointError: says what each was expected to be.
     """
     found = (weak.supervision, full.supervision)
-    if found != ("image", "pixel"):
+    if found[0] == "pixel" or found[1] != "pixel":
         raise CheckpointError(
-            "expected a model taught by image labels and then one taught by masks (fit-second-stage "
+            "expected a model taught by image labels or marks and then one taught by masks (fit-second-stage "
             f"--labels truth); found supervision {found[0]} and {found[1]}"
         )
     names = (weak.network.config.class_names, full.network.config.class_names)

@@ -1,7 +1,8 @@
-"""Truth masks of training pictures: the ONLY file of training that may read them.
+"""Truth masks of training pictures: of training, this file reads them, and `simulated_marks`.
 
 They teach the fully supervised upper bound, which says how much of full supervision a
-weakly supervised model reaches (`ratio`), and nothing else. Models trained on them carry
+weakly supervised model reaches (`ratio`), and one arm of the guided-CAM experiment, which
+leaves no model. Models trained on them carry
 supervision "pixel" in checkpoint, manifest and data statement. No module that trains or
 labels imports this one (a contract of `pyproject.toml`); the command line hands it over.
 

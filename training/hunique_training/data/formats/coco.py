@@ -1,8 +1,9 @@
-"""COCO instances: which categories have an annotation on a picture; never where.
+"""COCO instances: which categories have an annotation on a picture, and their boxes.
 
 A category of the file without an annotation on a picture is absent from it; a class that
 is no category of the file is unknown. The split is a word of the file's name
-(`instances_val2017.json`) or of its folder's (`valid/_annotations.coco.json`).
+(`instances_val2017.json`) or of its folder's (`valid/_annotations.coco.json`). Outlines are
+never read; boxes are marks, which count if they are asked for.
 """
 
 from collections import defaultdict
@@ -12,6 +13,7 @@ from typing import Any
 from hunique_training.data.formats.document import head_of, read_json
 from hunique_training.data.formats.picture_paths import find_picture, split_named
 from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.marks import NamedMark, marks_in_pixels
 from hunique_training.data.reading import NamedPicture, Reading, absent_unless, label_pictures
 
 KEYS = ("images", "annotations", "categories")
@@ -77,8 +79,11 @@ def _read_file(file: Path) -> list[NamedPicture]:
 def _pictures(document: dict[str, Any], file: Path) -> list[NamedPicture]:
     names = {category["id"]: category["name"] for category in document["categories"]}
     marked: dict[Any, set[str]] = defaultdict(set)
+    boxes: dict[Any, list[tuple[str, list[float]]]] = defaultdict(list)
     for annotation in document["annotations"]:
-        marked[annotation["image_id"]].add(names[annotation["category_id"]])
+        name, image_id = names[annotation["category_id"]], annotation["image_id"]
+        marked[image_id].add(name)
+        boxes[image_id].append((name, annotation.get("bbox") or []))
     folders = _picture_folders(file)
     split = split_named(file.stem) or split_named(file.parent.name) or "train"
     return [
@@ -86,9 +91,22 @@ def _pictures(document: dict[str, Any], file: Path) -> list[NamedPicture]:
             path=find_picture(image["file_name"], folders),
             said=absent_unless(names.values(), marked[image["id"]]),
             split=split,
+            marks=_marks(boxes[image["id"]], image),
         )
         for image in document["images"]
     ]
+
+
+def _marks(boxes: list[tuple[str, list[float]]], image: dict[str, Any]) -> tuple[NamedMark, ...]:
+    """Boxes [x, y, width, height] of one picture; none if one is not told."""
+    if not all(len(box) == 4 for _, box in boxes):
+        return ()
+    size = (float(image.get("width") or 0), float(image.get("height") or 0))
+    return tuple(
+        mark
+        for name, (x, y, width, height) in boxes
+        for mark in marks_in_pixels(name, "box", ((x, y), (x + width, y + height)), size)
+    )
 
 
 def _picture_folders(file: Path) -> list[Path]:

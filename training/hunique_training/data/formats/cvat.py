@@ -1,15 +1,18 @@
-"""CVAT for images 1.1: labels of a picture's tags and shapes; never where the shapes are.
+"""CVAT for images 1.1: labels of a picture's tags and shapes, and some shapes as marks.
 
 A label of the task that a picture has no tag or shape of is absent from it: export finished
-tasks. In exports of projects a picture's subset is its split.
+tasks. In exports of projects a picture's subset is its split. Points, polylines (scribbles) and
+upright boxes are marks, which count if they are asked for; outlines are never read.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from hunique_training.data.formats.document import head_of, read_xml
 from hunique_training.data.formats.picture_paths import find_picture, split_named
 from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.marks import NamedMark, marks_in_pixels
 from hunique_training.data.reading import NamedPicture, Reading, absent_unless, label_pictures
 
 
@@ -55,4 +58,29 @@ def _picture(image: Element, looked_for: set[str], folder: Path) -> NamedPicture
         path=find_picture(image.get("name", ""), folders),
         said=absent_unless(looked_for, _labels(image)),
         split=split_named(subset) or "train",
+        marks=tuple(_marks(image)),
     )
+
+
+def _marks(image: Element) -> Iterator[NamedMark]:
+    """Points, polylines and boxes; no box at all where one of them is turned."""
+    size = (float(image.get("width", 0)), float(image.get("height", 0)))
+    turned = any(float(box.get("rotation", 0)) for box in image.iter("box"))
+    for shape in image:
+        name = shape.get("label", "").strip()
+        if shape.tag == "points":
+            for corner in _corners(shape):
+                yield from marks_in_pixels(name, "point", [corner], size)
+        elif shape.tag == "polyline" and len(_corners(shape)) > 1:
+            yield from marks_in_pixels(name, "scribble", _corners(shape), size)
+        elif shape.tag == "box" and not turned:
+            sides = [float(shape.get(side, 0)) for side in ("xtl", "ytl", "xbr", "ybr")]
+            yield from marks_in_pixels(
+                name, "box", [(sides[0], sides[1]), (sides[2], sides[3])], size
+            )
+
+
+def _corners(shape: Element) -> list[tuple[float, float]]:
+    """The `points` of a shape: `x,y;x,y`."""
+    pairs = [pair.split(",") for pair in shape.get("points", "").split(";") if pair]
+    return [(float(x), float(y)) for x, y in pairs]

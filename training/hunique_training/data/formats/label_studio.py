@@ -1,8 +1,9 @@
-"""Label Studio's JSON export: choices and labels of a task; never where the labels are.
+"""Label Studio's JSON export: choices and labels of a task, and some labels as marks.
 
 A name that is used anywhere in the export and not in a submitted annotation is absent from
 its picture. A choice `yes` or `no` speaks of the control it belongs to (`from_name`). Where
-annotators differ, a name is unknown. Tasks without an annotation are left out.
+annotators differ, a name is unknown. Tasks without an annotation are left out. Key points and
+upright rectangles are marks, which count if they are asked for; outlines are never read.
 """
 
 import logging
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from hunique_training.data.formats.document import head_of, read_json
 from hunique_training.data.formats.picture_paths import SUFFIXES, find_by_end
 from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.marks import NamedMark, marks_in_pixels
 from hunique_training.data.reading import NamedPicture, Reading, absent_unless, label_pictures
 
 logger = logging.getLogger(__name__)
@@ -55,7 +57,11 @@ def read_label_studio(path: Path, reading: Reading) -> list[LabelledPicture]:
     said = [_said_by_annotators(task) for task in tasks]
     looked_for = _looked_for([answers for one in said for answers in one])
     pictures = [
-        NamedPicture(path=_picture(task, file), said=_agreed(answers, looked_for))
+        NamedPicture(
+            path=_picture(task, file),
+            said=_agreed(answers, looked_for),
+            marks=tuple(_marks(task)),
+        )
         for task, answers in zip(tasks, said, strict=True)
         if answers
     ]
@@ -72,9 +78,26 @@ def _looked_for(said: list[Said]) -> set[str]:
 
 def _said_by_annotators(task: dict[str, Any]) -> list[Said]:
     """What each submitted annotation says; the ground truth alone where one is marked."""
+    return [dict(_answers(a.get("result") or [])) for a in _submitted(task)]
+
+
+def _submitted(task: dict[str, Any]) -> list[dict[str, Any]]:
     submitted = [a for a in task.get("annotations") or [] if not a.get("was_cancelled")]
-    submitted = [a for a in submitted if a.get("ground_truth")] or submitted
-    return [dict(_answers(a.get("result") or [])) for a in submitted]
+    return [a for a in submitted if a.get("ground_truth")] or submitted
+
+
+def _marks(task: dict[str, Any]) -> Iterator[NamedMark]:
+    """Key points, and rectangles unless one is turned, of all annotators together."""
+    values = [r.get("value") or {} for a in _submitted(task) for r in a.get("result") or []]
+    turned = any(value.get("rotation") for value in values if "rectanglelabels" in value)
+    percent = (100.0, 100.0)
+    for value in values:
+        x, y = (float(value.get(side, 0)) for side in ("x", "y"))
+        for name in value.get("keypointlabels") or []:
+            yield from marks_in_pixels(str(name), "point", [(x, y)], percent)
+        end = (x + float(value.get("width", 0)), y + float(value.get("height", 0)))
+        for name in [] if turned else value.get("rectanglelabels") or []:
+            yield from marks_in_pixels(str(name), "box", [(x, y), end], percent)
 
 
 def _answers(results: list[dict[str, Any]]) -> Iterator[tuple[str, bool | None]]:

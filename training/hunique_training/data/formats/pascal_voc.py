@@ -1,21 +1,23 @@
-"""Pascal VOC: which names have an object on a picture; never where.
+"""Pascal VOC: which names have an object on a picture, and their boxes.
 
     Annotations/<stem>.xml    objects; or image_labels.json: {stem: [names]}
     JPEGImages/<stem>.jpg
     ImageSets/Main/train.txt, val.txt, test.txt    the split, where there is one
 
 A name that is used anywhere in the set, or is listed in it, and has no object on a picture is
-absent from it. A name with difficult objects alone is unknown, as in VOC's own scoring.
+absent from it. A name with difficult objects alone is unknown, as in VOC's own scoring. Boxes are
+marks, which count if they are asked for.
 """
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
 from hunique_training.data.formats.document import read_json, read_xml
 from hunique_training.data.formats.picture_paths import find_picture
 from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.marks import NamedMark, marks_in_pixels
 from hunique_training.data.reading import NamedPicture, Reading, absent_unless, label_pictures
 
 Said = dict[str, bool | None]
@@ -43,6 +45,7 @@ def read_pascal_voc(path: Path, reading: Reading) -> list[LabelledPicture]:
             path=_picture(path / "JPEGImages", stem),
             said=absent_unless(looked_for, ()) | marked[stem],
             split=splits[stem],
+            marks=_marks(path / "Annotations" / f"{stem}.xml"),
         )
         for stem in sorted(marked.keys() & splits.keys())
     ]
@@ -70,6 +73,25 @@ def _objects(annotation: Element) -> Said:
     return absent_unless((), _names(clear), _names(objects))
 
 
+def _marks(file: Path) -> tuple[NamedMark, ...]:
+    """Boxes of all objects, difficult ones too; none if one is not told."""
+    if not file.is_file():
+        return ()
+    annotation = read_xml(file)
+    size = tuple(float(annotation.findtext(f"size/{side}", "0")) for side in ("width", "height"))
+    boxes = []
+    for one in annotation.findall("object"):
+        sides = [one.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
+        if None in sides:
+            return ()
+        left, top, right, bottom = (float(side or 0) for side in sides)
+        # counted from 1, and the last pixel is in
+        corners = ((left - 1, top - 1), (right, bottom))
+        name = one.findtext("name", "").strip()
+        boxes += list(marks_in_pixels(name, "box", corners, (size[0], size[1])))
+    return tuple(boxes)
+
+
 def _names(objects: Iterable[Element]) -> set[str]:
     return {one.findtext("name", "").strip() for one in objects} - {""}
 
@@ -87,9 +109,19 @@ def _listed_names(path: Path) -> set[str]:
 
 
 def _splits(path: Path) -> dict[str, str]:
-    """Stem to split, by the lists in Main or, without these, in Segmentation."""
-    for folder in (path / "ImageSets" / "Main", path / "ImageSets" / "Segmentation"):
-        splits: dict[str, str] = {}
+    """Stem to split, by the lists in Main or, without these, in Segmentation.
+
+    A list `Segmentation/train_aug.txt`, the 10,582 pictures that published methods train on,
+    goes before all: then `train_aug` and `val` of Segmentation are the split.
+    """
+    main, segmentation = path / "ImageSets" / "Main", path / "ImageSets" / "Segmentation"
+    # some copies list paths, as /JPEGImages/2007_000032.jpg
+    augmented = [PurePosixPath(name).stem for name in _stems(segmentation / "train_aug.txt")]
+    if augmented:
+        splits = dict.fromkeys(augmented, "train")
+        return splits | dict.fromkeys(_stems(segmentation / "val.txt"), "val")
+    for folder in (main, segmentation):
+        splits = {}
         for name in _IMAGE_SETS:
             split = name if name in ("val", "test") else "train"
             splits |= dict.fromkeys(_stems(folder / f"{name}.txt"), split)
