@@ -90,7 +90,7 @@ def test_local_cam_head_weighs_blocks_alike() -> None:
     loud = features.clone()
     loud[:, 4:] = loud[:, 4:] * 100 + 7
     torch.manual_seed(0)
-    head = ProjectedCamHead(8, 2, top_share=0.25)
+    head = ProjectedCamHead(8, top_shares=(0.25, 0.25))
     found = []
     for seen in (features, loud):
         head.measure(seen.split(1))
@@ -100,10 +100,34 @@ def test_local_cam_head_weighs_blocks_alike() -> None:
 
 def test_local_cam_head_classifies_what_it_draws() -> None:
     """The logit is the mean of the strongest places of the map, through any hidden layer."""
-    head = ProjectedCamHead(8, 2, top_share=0.25)
+    head = ProjectedCamHead(8, top_shares=(0.25, 0.25))
     logits, cam = head(torch.randn(3, 8, 4, 4))
     strongest = cam.flatten(2).sort(dim=2, descending=True).values[:, :, :4]
     torch.testing.assert_close(logits, strongest.mean(dim=2))
+
+
+def test_local_cam_head_pools_each_class_by_its_own_share() -> None:
+    """A large feature is told by many places, a small one by its strongest."""
+    head = ProjectedCamHead(8, top_shares=(1.0, 0.0625))
+    logits, cam = head(torch.randn(3, 8, 4, 4))
+    torch.testing.assert_close(logits[:, 0], cam[:, 0].mean(dim=(1, 2)))
+    torch.testing.assert_close(logits[:, 1], cam[:, 1].amax(dim=(1, 2)))
+
+
+def test_local_cam_head_leaves_features_out_in_training_alone() -> None:
+    """Two looks at the same features differ while it trains, and never when it serves."""
+    head = ProjectedCamHead(8, top_shares=(0.25,), dropout=0.5)
+    features = torch.randn(1, 8, 4, 4)
+    torch.manual_seed(0)
+    assert not torch.equal(head(features)[1], head(features)[1])
+    head.eval()
+    assert torch.equal(head(features)[1], head(features)[1])
+
+
+def test_top_shares_need_one_value_a_class() -> None:
+    """The message says how many there must be."""
+    with pytest.raises(ValueError, match="4 values, one a class; found 2"):
+        NetworkConfig(local_top_shares=(0.1, 0.2))
 
 
 def test_a_transformer_has_no_local_features() -> None:

@@ -14,6 +14,7 @@ from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.views import (
     ViewConfig,
+    degraded,
     make_views,
     random_crop,
     strong_colour,
@@ -119,6 +120,24 @@ def test_strong_colours_vary_and_keep_the_size() -> None:
     results = [strong_colour(pixels, np.random.default_rng(seed)) for seed in range(40)]
     assert len({result.tobytes() for result in results}) > 9
     assert all(result.shape == pixels.shape for result in results)
+
+
+def test_degraded_pictures_lose_pixels_or_are_compressed() -> None:
+    """Never at 0; at 1 always, in place and size what they were, and without their finest detail."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(40, 215, (8, 8, 3), dtype=np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    noisy = (coarse.astype(int) + rng.integers(-40, 40, coarse.shape)).astype(np.uint8)
+    assert degraded(noisy, 0.0, rng) is noisy
+    for _ in range(10):
+        worse = degraded(noisy, 1.0, rng)
+        assert worse.shape == noisy.shape
+        assert worse.dtype == np.uint8
+        assert (
+            np.abs(np.diff(worse.astype(int), axis=1)).mean()
+            < np.abs(np.diff(noisy.astype(int), axis=1)).mean()
+        )
+        means = worse.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3))
+        assert np.abs(means - noisy.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3))).mean() < 15
 
 
 def test_another_background_leaves_the_hand() -> None:

@@ -29,7 +29,7 @@ Vectors = Callable[[str], dict[str, torch.Tensor]]
 
 # small, each with the CAM head of its preset
 _NETWORKS = {
-    "hunique": NetworkConfig(),
+    "hunique": NetworkConfig(local_dropout=0.2),
     "release": NetworkConfig(cam_head="final", pooling_top_share=0.02),
     "paper": NetworkConfig(cam_head="final", pooling_top_share=0.02),
 }
@@ -197,6 +197,7 @@ def test_assignment_network_is_a_copy_without_gradient() -> None:
     copy = assignment_copy(online)
     assert torch.equal(copy.weight, online.weight)
     assert not any(parameter.requires_grad for parameter in copy.parameters())
+    assert not copy.training
     with torch.no_grad():
         online.weight.add_(1)
     assert not torch.equal(copy.weight, online.weight)

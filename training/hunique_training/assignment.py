@@ -17,9 +17,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def assignment_copy(online: Network) -> Network:
-    """A copy of the online network that takes no gradient."""
+    """A copy of the online network that takes no gradient and leaves nothing out at random."""
     assignment = copy.deepcopy(online)
-    return assignment.requires_grad_(False)
+    return assignment.requires_grad_(False).eval()
 
 
 @torch.no_grad()

@@ -41,6 +41,8 @@ class LossWeights:
     ignored_consistency: float = 0.0
     """Segmentation of the strong view against the assignment network's where CAM
     pseudo-labels are ignored (DuPL's idea)."""
+    size_prior: float = 0.0
+    """CAM held down where no feature can be, by `TrainConfig.largest_shares`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +55,21 @@ class TrainConfig:
     """How the network learns: CoSA, or one of the classifiers of `hunique_training.methods`,
     which leave the segmentation untrained."""
     network: NetworkConfig = field(
-        default_factory=lambda: NetworkConfig(cam_mask_shares=(0.0, 0.0, 1.0, 0.5))
+        default_factory=lambda: NetworkConfig(
+            cam_mask_shares=(0.0, 0.0, 1.0, 0.5),
+            local_top_shares=(0.15, 0.015, 0.02, 0.03),
+            local_hidden=128,
+            local_dropout=0.2,
+        )
     )
     """The network."""
     pretrained: str | None = "package"
     """Encoder weights: "package", a checkpoint file, or None for random numbers."""
-    views: ViewConfig = field(default_factory=ViewConfig)
+    views: ViewConfig = field(default_factory=lambda: ViewConfig(degrade_probability=0.5))
     """Crops and augmentation."""
-    total_steps: int = 1000
+    total_steps: int = 2000
     """Optimiser steps of the whole run."""
-    loss_warm_up_steps: int = 300
+    loss_warm_up_steps: int = 1200
     """Steps of classification alone, before pseudo-labels are used."""
     rate_warm_up_steps: int = 50
     """Steps in which the learning rate rises from nearly 0."""
@@ -124,12 +131,15 @@ class TrainConfig:
     lost_feature_score: float = 0.3
     """A crop of a picture that shows a class, of which the assignment network's score is below
     this, has lost the feature: no pseudo-label and no guidance of that class. 0: never."""
-    cam_exponents: tuple[float, ...] = (0.35, 2.2, 1.2, 1.0)
+    cam_exponents: tuple[float, ...] = (0.35, 1.3, 0.5, 0.4)
     """Power to which the CAM that makes the main pseudo-labels is raised, by class. Below 1 it
     lifts what is weaker than the peak: a tattoo has few places that tell and many that belong.
     Above 1 it trims what the grid of the CAM smears beyond a feature as thin as a ring. Empty:
     none."""
-    guidance_start_step: int = 700
+    largest_shares: tuple[float, ...] = (0.6, 0.05, 0.0, 0.3)
+    """By class, the largest share of a picture that a feature may cover; 0: not known, as for
+    a lunule, which close-ups show at any size. Empty: none."""
+    guidance_start_step: int = 1600
     """First step in which segmentation guides the CAMs. Before, the assignment network's
     segmentation is still that of a random decoder."""
     guide_silent_classes: bool = False
@@ -159,7 +169,9 @@ class TrainConfig:
     segmentation_temperature: float = 0.01
     """Temperature of segmentation pseudo-labels."""
     weights: LossWeights = field(
-        default_factory=lambda: LossWeights(cam_to_segmentation=0.5, segmentation_to_cam=0.1)
+        default_factory=lambda: LossWeights(
+            cam_to_segmentation=0.5, segmentation_to_cam=0.1, size_prior=0.7
+        )
     )
     """Loss factors."""
     box_least_share: float = 0.3
@@ -190,7 +202,7 @@ class TrainConfig:
             raise ValueError(f"weighting is 'none' or 'reliability', found {self.weighting!r}")
         if self.mean_over_pixels and self.class_balanced:
             raise ValueError("choose one of mean_over_pixels and class_balanced, found both")
-        for name in ("mixed_cam_shares", "cam_exponents"):
+        for name in ("mixed_cam_shares", "cam_exponents", "largest_shares"):
             values, count = getattr(self, name), len(self.network.class_names)
             if values and len(values) != count:
                 raise ValueError(f"{name} needs {count} values, one a class; found {len(values)}")
@@ -219,9 +231,10 @@ class TrainConfig:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of `dataclasses.asdict`, lists read as tuples.
 
-        Fields that are missing take their defaults, so that a run of an earlier version,
-        which had fewer, reads as what it was.
+        Fields that are missing take their defaults, or none where the default came to the
+        preset later, so that a run of an earlier version reads as what it was.
         """
+        values = {"largest_shares": (), **values}
         built = {
             name: kind(**_tuples(values[name])) for name, kind in _PARTS.items() if name in values
         }

@@ -139,8 +139,12 @@ def with_classes(config: TrainConfig, class_names: tuple[str, ...]) -> TrainConf
     """The configuration for other classes, nothing set class by class; none: as it is."""
     if not class_names or class_names == config.network.class_names:
         return config
-    network = dataclasses.replace(config.network, class_names=class_names, cam_mask_shares=())
-    return dataclasses.replace(config, network=network, mixed_cam_shares=(), cam_exponents=())
+    network = dataclasses.replace(
+        config.network, class_names=class_names, cam_mask_shares=(), local_top_shares=()
+    )
+    return dataclasses.replace(
+        config, network=network, mixed_cam_shares=(), cam_exponents=(), largest_shares=()
+    )
 
 
 def _lengths(config: TrainConfig, steps: int | None) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def release() -> TrainConfig:
         auxiliary_share=0.5,
         mixed_cam_shares=(),
         cam_exponents=(),
+        largest_shares=(),
         guide_auxiliary_cam=False,
         refine_dilations=(),
         lost_feature_score=0.0,

@@ -35,6 +35,7 @@ from hunique_training.losses.dense_energy import dense_energy_loss
 from hunique_training.losses.ignored_consistency import ignored_consistency_loss
 from hunique_training.losses.marked_pixels import marked_cam_loss, marked_pixels_loss
 from hunique_training.losses.segmentation_to_cam import segmentation_to_cam_loss
+from hunique_training.losses.size_prior import size_prior_loss
 from hunique_training.network.cosa import CosaOutput
 from hunique_training.pseudo_labels.assigner import Assigner, Assignment
 from hunique_training.pseudo_labels.cam_labeller import PixelLabels
@@ -64,6 +65,8 @@ class PartLosses(NamedTuple):
     """CAM at points and scribbles."""
     ignored_consistency: torch.Tensor
     """Segmentation against that of the assignment network where the CAM is undecided."""
+    size_prior: torch.Tensor
+    """CAM where no feature can be."""
 
 
 class Losses(NamedTuple):
@@ -84,6 +87,7 @@ class Losses(NamedTuple):
     marked_pixels: torch.Tensor
     marked_cam: torch.Tensor
     ignored_consistency: torch.Tensor
+    size_prior: torch.Tensor
     threshold: torch.Tensor
     """xi of the main CAM; the middle of two fixed thresholds."""
     auxiliary_threshold: torch.Tensor
@@ -103,6 +107,7 @@ class Guidance(NamedTuple):
     marked_pixels: torch.Tensor
     marked_cam: torch.Tensor
     ignored_consistency: torch.Tensor
+    size_prior: torch.Tensor
 
 
 def no_guidance(zero: torch.Tensor) -> Guidance:
@@ -140,6 +145,10 @@ def losses_of_part(
         guidance = guidance_of(output, part.assignment, batch, config, counts)
     if batch.marks is not None:
         guidance = _with_marks(guidance, output, batch.marks.labels, counts.marked)
+    if config.largest_shares:
+        shares, known = config.largest_shares, batch.known
+        prior = size_prior_loss(output.cam, batch.labels, known, shares, counts.known)
+        guidance = guidance._replace(size_prior=prior)
     total = plain + auxiliary
     for name, loss in guidance._asdict().items():
         total = total + getattr(config.weights, name) * loss

@@ -122,6 +122,8 @@ class Trainer:
         self.best.restore(state.get("best", {}))
         self.trained_s = state.get("trained_s", 0.0)
         self.steps_done = state["steps_done"]
+        if "random" in state:
+            self._take_random_state(state["random"])
         return True
 
     def fit(self, batches: BatchMaker, watch: Watch | None = None) -> None:
@@ -218,8 +220,21 @@ class Trainer:
                 "best": self.best.state(),
                 "trained_s": self.trained_s,
                 "steps_done": self.steps_done,
+                "random": self._random_state(),
             },
         )
+
+    def _random_state(self) -> dict[str, torch.Tensor]:
+        """Where the random numbers of dropout stand."""
+        state = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def _take_random_state(self, state: dict[str, torch.Tensor]) -> None:
+        torch.set_rng_state(state["cpu"].cpu())
+        if self.device.type == "cuda" and "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
 
     def _keep(self, watch: Watch) -> None:
         """Write a checkpoint when it is time, and after every validation."""

@@ -31,6 +31,10 @@ class ViewConfig:
     """How often the picture is turned by a random multiple of 90 degrees."""
     background_probability: float = 0.6
     """How often a picture whose hand has been cut out gets another background."""
+    degrade_probability: float = 0.0
+    """How often the strong view has fewer pixels than it shows, and, apart from that, how often
+    it was compressed. Sources differ in how their pictures were stored, and what was lost
+    there would tell the source, and with it the label."""
     pad_value: tuple[int, int, int] = (124, 116, 104)
     """sRGB colour around pictures that do not fill the crop; the served geometry's own."""
 
@@ -170,7 +174,22 @@ def make_views(pixels: Pixels, config: ViewConfig, rng: np.random.Generator) -> 
     """Cut one random crop of (H, W, 3) uint8 pixels and make its weak and strong view."""
     crop = random_crop(pixels.shape[0], pixels.shape[1], config, rng)
     weak = sometimes_blurred(crop.of_picture(pixels, config.pad_value), rng)
-    return ViewPair(weak=weak, strong=strong_colour(weak, rng), crop=crop)
+    strong = strong_colour(degraded(weak, config.degrade_probability, rng), rng)
+    return ViewPair(weak=weak, strong=strong, crop=crop)
+
+
+def degraded(pixels: Pixels, probability: float, rng: np.random.Generator) -> Pixels:
+    """(S, S, 3) pixels sampled down and up again, then compressed, each with `probability`."""
+    side = pixels.shape[0]
+    if rng.random() < probability:
+        fewer = max(16, round(side * rng.uniform(0.4, 1.0)))
+        small = cv2.resize(pixels, (fewer, fewer), interpolation=cv2.INTER_AREA)
+        pixels = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    if rng.random() < probability:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 96))]
+        _, encoded = cv2.imencode(".jpg", pixels, quality)
+        pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR).astype(np.uint8)
+    return pixels
 
 
 def sometimes_blurred(pixels: Pixels, rng: np.random.Generator) -> Pixels:

@@ -120,6 +120,7 @@ def _sources_of(request: GuidedCamRequest) -> FitRequest:
         network=training.network,
         mixed_cam_shares=(),
         cam_exponents=(),
+        largest_shares=(),
         seed=training.seed,
     )
     return FitRequest(

@@ -6,7 +6,7 @@ maximum and leaves the bias out (COSA section 1); `top_share` pools the mean of 
 strongest places instead, which spreads the gradient over more of a small feature.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -48,23 +48,25 @@ class ProjectedCamHead(nn.Module):
 
     Args:
         channels: D of the features.
-        class_count: C, background not counted.
-        top_share: share of places whose mean is the logit.
+        top_shares: C of them: by class, the share of places whose mean is the logit.
         hidden: width of the hidden layer.
+        dropout: share of the channels that are left out at a training step, so that no class
+            hangs on one of them.
     """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
     def __init__(
-        self, channels: int, class_count: int, *, top_share: float, hidden: int = 64
+        self, channels: int, *, top_shares: Sequence[float], hidden: int = 64, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("deviation", torch.ones(1, channels, 1, 1))
         self.hidden = nn.Conv2d(channels, hidden, 1)
-        self.classes = nn.Conv2d(hidden, class_count, 1)
-        self.top_share = top_share
+        self.classes = nn.Conv2d(hidden, len(top_shares), 1)
+        self.dropout = nn.Dropout2d(dropout)
+        self.top_shares = tuple(top_shares)
 
     @torch.no_grad()
     def measure(self, parts: Iterable[torch.Tensor]) -> None:
@@ -78,9 +80,13 @@ class ProjectedCamHead(nn.Module):
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (B, D, h, w) to logits (B, C) and activation maps (B, C, h, w), unbounded."""
-        normal = (features - self.mean) / self.deviation
+        normal = self.dropout((features - self.mean) / self.deviation)
         activation: torch.Tensor = self.classes(nn.functional.relu(self.hidden(normal)))
-        return mean_of_strongest(activation, self.top_share), activation
+        pooled = [
+            mean_of_strongest(activation[:, c : c + 1], share)
+            for c, share in enumerate(self.top_shares)
+        ]
+        return torch.cat(pooled, dim=1), activation
 
 
 def mean_of_strongest(activation: torch.Tensor, share: float) -> torch.Tensor:

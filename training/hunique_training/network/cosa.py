@@ -46,6 +46,13 @@ class NetworkConfig:
     are drawn better by the CAM than by the segmentation that learned from it. Empty: none."""
     pooling_top_share: float = 0.05
     """Share of places whose mean is the class logit; 0 is CoSA's global maximum."""
+    local_top_shares: tuple[float, ...] = ()
+    """The same by class, for the CAM head `local`: a tattoo is large, a ring is not. Empty:
+    `pooling_top_share` for all."""
+    local_hidden: int = 64
+    """Width of the hidden layer of the CAM head `local`."""
+    local_dropout: float = 0.0
+    """Share of the features that the CAM head `local` does without at a training step."""
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -55,6 +62,11 @@ class NetworkConfig:
             raise ValueError(
                 f"cam_mask_shares needs {len(self.class_names)} values, one a class; "
                 f"found {len(self.cam_mask_shares)}"
+            )
+        if self.local_top_shares and len(self.local_top_shares) != len(self.class_names):
+            raise ValueError(
+                f"local_top_shares needs {len(self.class_names)} values, one a class; "
+                f"found {len(self.local_top_shares)}"
             )
         if self.cam_head not in ("final", "local"):
             raise ValueError(f"cam_head is 'final' or 'local', found {self.cam_head!r}")
@@ -88,7 +100,13 @@ class CosaNetwork(nn.Module):
                 f"The CAM head 'local' needs features that {self.config.encoder} does not have: "
                 "choose the CAM head 'final'."
             )
-        return ProjectedCamHead(self.encoder.local_channels, class_count, top_share=share)
+        shares = self.config.local_top_shares or (share,) * class_count
+        return ProjectedCamHead(
+            self.encoder.local_channels,
+            top_shares=shares,
+            hidden=self.config.local_hidden,
+            dropout=self.config.local_dropout,
+        )
 
     @torch.no_grad()
     def measure_features(self, parts: Iterable[torch.Tensor]) -> None:
