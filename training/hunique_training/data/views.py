@@ -188,7 +188,7 @@ def degraded(pixels: Pixels, probability: float, rng: np.random.Generator) -> Pi
     if rng.random() < probability:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 96))]
         _, encoded = cv2.imencode(".jpg", pixels, quality)
-        pixels = cv2.imdecode(encoded, cv2.IMREAD_COLOR).astype(np.uint8)
+        pixels = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     return pixels
 
 
