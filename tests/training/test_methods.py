@@ -82,7 +82,7 @@ def test_cam_is_classification_alone() -> None:
         _soft_margin(logits / 2, part.batch)
     )
     assert float(losses.total) == pytest.approx(float(losses[1] + losses[2]))
-    assert [float(value) for value in losses[3:]] == [0.0] * 7
+    assert [float(value) for value in losses[3:]] == [0.0] * 8
 
 
 def _cells(side_px: int, seed: int) -> Iterator[tuple[int, torch.Tensor]]:

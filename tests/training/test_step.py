@@ -128,7 +128,7 @@ def test_switches_switch_losses_off() -> None:
     output = CosaOutput(torch.zeros(2, 4), torch.zeros(2, 4), cam, cam, logits)
     losses = guidance_of(output, _assigned(config), _pictures(), config)
     assert losses.cam_to_segmentation > 0
-    assert [float(value) for value in losses[1:]] == [0.0] * 6
+    assert [float(value) for value in losses[1:]] == [0.0] * 7
 
 
 @pytest.mark.parametrize(

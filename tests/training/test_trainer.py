@@ -137,6 +137,7 @@ def test_pseudo_labels_begin_after_warm_up(tmp_path: Path, labelled_folder: Path
             losses.classification + losses.auxiliary_classification
             + config.weights.cam_to_segmentation * losses.cam_to_segmentation
             + config.weights.segmentation_to_cam * losses.segmentation_to_cam
+            + config.weights.size_prior * losses.size_prior
         )  # fmt: skip
         torch.testing.assert_close(losses.total, expected)
 

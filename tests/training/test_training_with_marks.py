@@ -73,6 +73,7 @@ def test_marks_teach_from_the_first_step_on(tmp_path: Path, labelled_folder: Pat
     expected = (
         first.classification + first.auxiliary_classification
         + weights.marked_pixels * first.marked_pixels + weights.marked_cam * first.marked_cam
+        + weights.size_prior * first.size_prior
     )  # fmt: skip
     torch.testing.assert_close(first.total, expected)
 

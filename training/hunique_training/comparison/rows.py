@@ -43,6 +43,7 @@ ROWS: dict[str, Change] = {
         auxiliary_share=0.0, guide_auxiliary_cam=False, mixed_cam_shares=()
     ),
     "without_regulariser": _weigh(regulariser=0.0),
+    "without_size_prior": _weigh(size_prior=0.0),
     "with_reliability_weights": _set(weighting="reliability"),
     "with_dynamic_threshold": _set(threshold="dynamic"),
     "with_contrastive_separation": _weigh(contrastive_separation=0.1),

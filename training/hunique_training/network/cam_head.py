@@ -82,11 +82,20 @@ class ProjectedCamHead(nn.Module):
         """Features (B, D, h, w) to logits (B, C) and activation maps (B, C, h, w), unbounded."""
         normal = self.dropout((features - self.mean) / self.deviation)
         activation: torch.Tensor = self.classes(nn.functional.relu(self.hidden(normal)))
-        pooled = [
-            mean_of_strongest(activation[:, c : c + 1], share)
-            for c, share in enumerate(self.top_shares)
-        ]
-        return torch.cat(pooled, dim=1), activation
+        return mean_of_strongest_by_class(activation, self.top_shares), activation
+
+
+def mean_of_strongest_by_class(activation: torch.Tensor, shares: Sequence[float]) -> torch.Tensor:
+    """(B, C, h, w) to (B, C): as `mean_of_strongest`, with a share for each class.
+
+    One sum over all classes alike: a served graph then adds up a picture's places in the same
+    order whatever else is in its batch.
+    """
+    places = activation.flatten(2)
+    counts = [max(1, round(share * places.shape[2])) for share in shares]
+    strongest = places.topk(max(counts), dim=2).values
+    weights = [[1 / count] * count + [0.0] * (max(counts) - count) for count in counts]
+    return (strongest * strongest.new_tensor(weights)).sum(dim=2)
 
 
 def mean_of_strongest(activation: torch.Tensor, share: float) -> torch.Tensor:
