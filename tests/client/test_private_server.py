@@ -16,11 +16,13 @@ from hunique_client import HuniqueClient, ServerUnavailableError, Status
 from hunique_client.private_server import PrivateServer
 
 PROGRAM = """
-import sys
+import select, sys
 from hunique_client import HuniqueClient
 client = HuniqueClient()
 print(client._private.pid, flush=True)
-sys.stdin.read()
+# a Ctrl-C that comes just before a read blocks would be noticed only after it
+while not select.select([sys.stdin], [], [], 0.1)[0]:
+    pass
 """
 
 
