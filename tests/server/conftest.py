@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from doubling import Doubler, Numbers, layout_of
 from PIL import Image
 
 from hunique_models.bundle import Bundle
 from hunique_models.engine import EngineInfo, EngineOutput, open_engine
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
+from hunique_server.batcher import Batcher
 from hunique_server.config import ServerConfig
 from hunique_server.lifecycle import Server
 
@@ -204,3 +207,22 @@ def _server_process(
 def server_process() -> Callable[..., Any]:
     """Start `hunique-server` as users do: a context of the process, once ready, and its address."""
     return _server_process
+
+
+@pytest.fixture
+def doubler() -> Doubler:
+    """The engine; free unless a test holds it."""
+    doubler = Doubler()
+    doubler.free.set()
+    return doubler
+
+
+@pytest.fixture
+async def batcher(doubler: Doubler) -> AsyncIterator[Numbers]:
+    """A batcher that runs."""
+    with ThreadPoolExecutor(1) as executor:
+        batcher: Numbers = Batcher(layout_of(doubler), executor)
+        batcher.start()
+        yield batcher
+        doubler.free.set()
+        await batcher.close()

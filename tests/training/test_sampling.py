@@ -1,5 +1,6 @@
 """Batches: balanced, and a function of seed and step alone."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -138,6 +139,19 @@ def test_degraded_pictures_lose_pixels_or_are_compressed() -> None:
         )
         means = worse.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3))
         assert np.abs(means - noisy.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3))).mean() < 15
+
+
+def test_strong_views_alone_are_degraded() -> None:
+    """What the assignment network sees keeps all of its pixels."""
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    degrading = dataclasses.replace(VIEWS, degrade_probability=1.0)
+    pairs = [
+        (make_views(pixels, views, np.random.default_rng(seed)) for views in (VIEWS, degrading))
+        for seed in range(4)
+    ]
+    for plain, worse in pairs:
+        assert np.array_equal(plain.weak, worse.weak)
+        assert not np.array_equal(plain.strong, worse.strong)
 
 
 def test_another_background_leaves_the_hand() -> None:

@@ -125,6 +125,13 @@ def test_an_older_configuration_reads_as_what_it_was(tmp_path: Path, labelled_fo
     assert Trainer(config, tmp_path).resume()
 
 
+def test_an_older_run_has_no_bounds_of_its_classes() -> None:
+    """They came to the preset later, for four classes; a run of twenty must still be read."""
+    values = dataclasses.asdict(TrainConfig())
+    del values["largest_shares"]
+    assert TrainConfig.from_dict(values).largest_shares == ()
+
+
 def test_pseudo_labels_begin_after_warm_up(tmp_path: Path, labelled_folder: Path) -> None:
     """Classification alone first, then the swapped assignments take part."""
     config = _config(4)

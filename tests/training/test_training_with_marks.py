@@ -185,7 +185,8 @@ def test_other_classes_leave_out_what_is_set_class_by_class() -> None:
     config = with_classes(TrainConfig(), ("cat", "dog"))
     assert config.network.class_names == ("cat", "dog")
     assert (config.cam_exponents, config.mixed_cam_shares) == ((), ())
-    assert config.network.cam_mask_shares == ()
+    assert config.largest_shares == ()
+    assert config.network.cam_mask_shares == config.network.local_top_shares == ()
     assert with_classes(TrainConfig(), NAMES) == with_classes(TrainConfig(), ()) == TrainConfig()
 
 

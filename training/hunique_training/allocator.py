@@ -2,7 +2,8 @@
 
 glibc maps large blocks anew for each tensor and unmaps them when it is freed; the kernel
 then clears every page of every tensor of every step. On two cores 34 to 43 % of the
-processor time of a training step was the system's. Kept blocks cost some memory at rest and nothing else.
+processor time of a training step was the system's. Kept blocks cost some memory at rest and
+nothing else.
 """
 
 import ctypes

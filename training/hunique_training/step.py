@@ -145,7 +145,7 @@ def losses_of_part(
         guidance = guidance_of(output, part.assignment, batch, config, counts)
     if batch.marks is not None:
         guidance = _with_marks(guidance, output, batch.marks.labels, counts.marked)
-    if config.largest_shares:
+    if config.largest_shares and config.weights.size_prior:
         shares, known = config.largest_shares, batch.known
         prior = size_prior_loss(output.cam, batch.labels, known, shares, counts.known)
         guidance = guidance._replace(size_prior=prior)

@@ -36,7 +36,7 @@ class CamHead(nn.Module):
             # max of the features first, then the weights: what CoSA's release computes
             pooled = features.amax(dim=(2, 3), keepdim=True)
             return nn.functional.conv2d(pooled, self.weight).flatten(1), activation
-        return mean_of_strongest(activation, self.top_share), activation
+        return mean_of_strongest(activation, [self.top_share] * len(self.weight)), activation
 
 
 class ProjectedCamHead(nn.Module):
@@ -82,11 +82,11 @@ class ProjectedCamHead(nn.Module):
         """Features (B, D, h, w) to logits (B, C) and activation maps (B, C, h, w), unbounded."""
         normal = self.dropout((features - self.mean) / self.deviation)
         activation: torch.Tensor = self.classes(nn.functional.relu(self.hidden(normal)))
-        return mean_of_strongest_by_class(activation, self.top_shares), activation
+        return mean_of_strongest(activation, self.top_shares), activation
 
 
-def mean_of_strongest_by_class(activation: torch.Tensor, shares: Sequence[float]) -> torch.Tensor:
-    """(B, C, h, w) to (B, C): as `mean_of_strongest`, with a share for each class.
+def mean_of_strongest(activation: torch.Tensor, shares: Sequence[float]) -> torch.Tensor:
+    """(B, C, h, w) to (B, C): by class, the mean of the strongest share of places, at least of one.
 
     One sum over all classes alike: a served graph then adds up a picture's places in the same
     order whatever else is in its batch.
@@ -96,10 +96,3 @@ def mean_of_strongest_by_class(activation: torch.Tensor, shares: Sequence[float]
     strongest = places.topk(max(counts), dim=2).values
     weights = [[1 / count] * count + [0.0] * (max(counts) - count) for count in counts]
     return (strongest * strongest.new_tensor(weights)).sum(dim=2)
-
-
-def mean_of_strongest(activation: torch.Tensor, share: float) -> torch.Tensor:
-    """(B, C, h, w) to (B, C): the mean of the strongest `share` of places, at least of one."""
-    places = activation.flatten(2)
-    count = max(1, round(share * places.shape[2]))
-    return places.topk(count, dim=2).values.mean(dim=2)
