@@ -139,6 +139,7 @@ def test_pseudo_labels_begin_after_warm_up(tmp_path: Path, labelled_folder: Path
     steps = [trainer.train_step(b) for b in _batches(config, labelled_folder).batches(0, 4)]
     swapped = [bool(s.cam_to_segmentation > 0) and bool(s.segmentation_to_cam > 0) for s in steps]
     assert swapped == [False, False, True, True]
+    assert all(losses.size_prior > 0 for losses in steps)
     for losses in steps[2:]:
         expected = (
             losses.classification + losses.auxiliary_classification
