@@ -6,27 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 from click.testing import Result
+from report_reading import class_of, read_report
 
 from hunique_models.bundle import Bundle
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "validation.schema.json"
 Validate = Callable[..., Result]
 Row = dict[str, str]
-
-
-def _report(folder: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((folder / "out" / "report.json").read_text())
-    return report
-
-
-def _of(report: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in report["classes"] if one["name"] == name)
-    return found
 
 
 def test_the_report_follows_its_schema(validate: Validate, tmp_path: Path) -> None:
@@ -37,15 +27,15 @@ def test_the_report_follows_its_schema(validate: Validate, tmp_path: Path) -> No
                                                                          "report.json")]  # fmt: skip
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(_report(tmp_path), schema, jsonschema.Draft202012Validator)
+    jsonschema.validate(read_report(tmp_path), schema, jsonschema.Draft202012Validator)
 
 
 def test_the_figures_are_those_of_the_colour_rule(validate: Validate, tmp_path: Path) -> None:
     """Red squares are found as they are; one green one is a false alarm by its label."""
     validate()
-    report = _report(tmp_path)
+    report = read_report(tmp_path)
     assert report["data"]["pictures"] == 21
-    tattoo, ring, lunule = (_of(report, name) for name in ("tattoo", "ring", "lunule"))
+    tattoo, ring, lunule = (class_of(report, name) for name in ("tattoo", "ring", "lunule"))
     assert tattoo["figures"]["sensitivity"]["value"] == 1
     assert tattoo["figures"]["iou"]["value"] > 0.8
     assert tattoo["figures"]["instance_recall_50"]["value"] == 1
@@ -60,9 +50,9 @@ def test_the_figures_are_those_of_the_colour_rule(validate: Validate, tmp_path: 
 def test_false_alarms_tell_hands_from_backgrounds(validate: Validate, tmp_path: Path) -> None:
     """The mislabelled ring is on a hand; backgrounds of `train` are added on request."""
     validate()
-    alone = {(a["name"], a["population"]): a for a in _report(tmp_path)["false_alarms"]}
+    alone = {(a["name"], a["population"]): a for a in read_report(tmp_path)["false_alarms"]}
     validate("--pool-backgrounds", "train")
-    pooled = _report(tmp_path)
+    pooled = read_report(tmp_path)
     more = {(a["name"], a["population"]): a for a in pooled["false_alarms"]}
     assert alone["ring", "hands without it"]["alarms"] == 1
     assert alone["ring", "pictures without hands"]["alarms"] == 0
@@ -86,7 +76,7 @@ def test_pictures_are_in_the_page_on_request_alone(validate: Validate, tmp_path:
     assert "&lt;street&gt;" in page
     validate("--with-pictures")
     shown = (tmp_path / "out" / "report.html").read_text()
-    assert shown.count("data:image/jpeg;base64,") == len(_report(tmp_path)["worst_cases"]) > 0
+    assert shown.count("data:image/jpeg;base64,") == len(read_report(tmp_path)["worst_cases"]) > 0
     assert "anna" not in shown
 
 
@@ -97,10 +87,10 @@ def test_a_laboratory_file_without_extras_will_do(
     kept = ("file", "tattoo", "ring")
     write_squares(tmp_path / "data", [{name: row[name] for name in kept} for row in squares])
     assert validate().exit_code == 0
-    report = _report(tmp_path)
+    report = read_report(tmp_path)
     data = report["data"]
     assert (data["pictures"], data["groups"], data["pictures_without_group"]) == (24, 24, 24)
-    figures = _of(report, "tattoo")["figures"]
+    figures = class_of(report, "tattoo")["figures"]
     assert figures["iou"]["missing"] == figures["boundary_f"]["missing"] == "not measured"
     assert figures["sensitivity"]["value"] == 1
     page = (tmp_path / "out" / "report.html").read_text()
@@ -112,7 +102,7 @@ def test_a_laboratory_file_without_extras_will_do(
 def test_parts_of_few_pictures_say_so(validate: Validate, tmp_path: Path) -> None:
     """Three pictures of a skin tone are counted and not scored."""
     validate()
-    (tones,) = (p for p in _report(tmp_path)["parts"] if p["dimension"] == "skin_tone")
+    (tones,) = (p for p in read_report(tmp_path)["parts"] if p["dimension"] == "skin_tone")
     counts = {one["name"]: (one["pictures"], one["classes"] == []) for one in tones["parts"]}
     assert counts == {"fair": (18, False), "medium": (3, True)}
     page = (tmp_path / "out" / "report.html").read_text()
@@ -124,8 +114,8 @@ def test_choosing_on_these_pictures_is_said(
 ) -> None:
     """A model made with the very label file carries its digest, and the page warns."""
     validate()
-    assert _report(tmp_path)["data"]["model_was_made_with_this_label_file"] is False
-    digest = _report(tmp_path)["data"]["label_file_sha256"]
+    assert read_report(tmp_path)["data"]["model_was_made_with_this_label_file"] is False
+    digest = read_report(tmp_path)["data"]["label_file_sha256"]
     opened = Bundle.open
 
     def with_digest(path: Path) -> Bundle:
@@ -135,7 +125,7 @@ def test_choosing_on_these_pictures_is_said(
 
     monkeypatch.setattr(Bundle, "open", with_digest)
     validate()
-    assert _report(tmp_path)["data"]["model_was_made_with_this_label_file"] is True
+    assert read_report(tmp_path)["data"]["model_was_made_with_this_label_file"] is True
     page = (tmp_path / "out" / "report.html").read_text()
     assert "thresholds may have been chosen on these pictures" in page
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from report_reading import class_of, read_report
 
 from hunique_training.cli import main
 from hunique_training.validation_report import examining
@@ -17,16 +18,6 @@ from hunique_training.validation_report.tally_file import TALLIES
 
 Validate = Callable[..., Result]
 Row = dict[str, str]
-
-
-def _report(folder: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((folder / "out" / "report.json").read_text())
-    return report
-
-
-def _of(report: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in report["classes"] if one["name"] == name)
-    return found
 
 
 def test_an_interrupted_run_goes_on(
@@ -71,7 +62,7 @@ def test_what_was_changed_or_cut_short_is_done_again(
 ) -> None:
     """A mask that was corrected and a line that was half written are examined again alone."""
     validate()
-    before = _of(_report(tmp_path), "tattoo")["figures"]["iou"]["value"]
+    before = class_of(read_report(tmp_path), "tattoo")["figures"]["iou"]["value"]
     path = tmp_path / "out" / TALLIES
     path.write_text(path.read_text()[:-40])
     mask = np.zeros((96, 128), np.uint8)
@@ -80,7 +71,7 @@ def test_what_was_changed_or_cut_short_is_done_again(
     seen = _count_examined(monkeypatch)
     validate()
     assert seen == [2, 25]
-    assert _of(_report(tmp_path), "tattoo")["figures"]["iou"]["value"] < before
+    assert class_of(read_report(tmp_path), "tattoo")["figures"]["iou"]["value"] < before
 
 
 def test_tallies_of_another_run_are_not_mixed_in(validate: Validate, tmp_path: Path) -> None:
@@ -90,7 +81,7 @@ def test_tallies_of_another_run_are_not_mixed_in(validate: Validate, tmp_path: P
     assert refused.exit_code == 1
     assert "what differs: detail" in refused.stderr
     assert validate("--detail", "fast", "--restart").exit_code == 0
-    assert _report(tmp_path)["model"]["detail"] == "fast"
+    assert read_report(tmp_path)["model"]["detail"] == "fast"
 
 
 def test_unreadable_pictures_are_named_counted_and_left_out(
@@ -102,7 +93,7 @@ def test_unreadable_pictures_are_named_counted_and_left_out(
     result = validate()
     assert result.exit_code == 5
     assert "left out as unreadable: 2 (lines 5, 6)" in result.stderr
-    report = _report(tmp_path)
+    report = read_report(tmp_path)
     assert [one["row"] for one in report["data"]["unreadable"]] == [5, 6]
     assert report["data"]["pictures"] == 19
     assert "anna" not in json.dumps(report)

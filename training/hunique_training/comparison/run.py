@@ -22,6 +22,7 @@ from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
 from hunique_training.fitting import FitRequest, fit, read_sources
 from hunique_training.memory_advice import MemoryAdvice
+from hunique_training.request_file import keep_request
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +134,9 @@ def _begin(request: CompareRequest) -> None:
         "input_size_px": request.input_size_px,
     }
     path = request.out / "comparison.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != shared:
-        raise CheckpointError(
-            f"{path} tells of a comparison with other options. Choose another --out folder, or "
-            "repeat its options; rows and seeds may be added."
-        )
-    request.out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(shared, indent=2) + "\n", encoding="utf-8")
+    keep_request(
+        path,
+        shared,
+        what="a comparison with other options",
+        way_out="repeat its options; rows and seeds may be added",
+    )

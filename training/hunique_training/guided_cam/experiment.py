@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hunique_training.checkpoint import CheckpointError
 from hunique_training.config import TrainConfig
 from hunique_training.curves import read_curve
 from hunique_training.data.labels import DataError
@@ -26,6 +25,7 @@ from hunique_training.guided_cam.arm import CURVE, GuidedArm
 from hunique_training.guided_cam.chart import write_curves
 from hunique_training.guided_cam.config import ARMS, GuidedCamConfig
 from hunique_training.guided_cam.scoring import CamScorer
+from hunique_training.request_file import keep_request
 from hunique_training.second_stage.batches import LabelledBatchMaker
 from hunique_training.second_stage.label_source import LabelSource
 from hunique_training.validating import balanced_part
@@ -104,13 +104,7 @@ def _begin(request: GuidedCamRequest) -> None:
     """Keep what the experiment is, or check that it is the same again."""
     path = request.out / "experiment.json"
     words = {"data": list(request.data), "config": json.loads(request.config.to_json())}
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != words:
-        raise CheckpointError(
-            f"{path} tells of another experiment. Choose another --out folder, or repeat its "
-            "options."
-        )
-    request.out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(words, indent=2) + "\n", encoding="utf-8")
+    keep_request(path, words, what="another experiment", way_out="repeat its options")
 
 
 def _sources_of(request: GuidedCamRequest) -> FitRequest:
