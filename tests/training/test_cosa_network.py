@@ -124,10 +124,65 @@ def test_local_cam_head_leaves_features_out_in_training_alone() -> None:
     assert torch.equal(head(features)[1], head(features)[1])
 
 
-def test_top_shares_need_one_value_a_class() -> None:
+def _of_two_levels() -> ProjectedCamHead:
+    """Three classes, the middle one spared the noise of the others."""
+    torch.manual_seed(0)
+    return ProjectedCamHead(8, top_shares=(0.25, 0.25, 1.0), hidden=4, noise=(0.5, 0.0, 0.5))
+
+
+def test_noise_reaches_the_classes_that_ask_for_it_in_training_alone() -> None:
+    """Two looks at the same features differ in those classes, and in none when it serves."""
+    head, features = _of_two_levels(), torch.randn(2, 8, 4, 4)
+    (first, cam), (second, again) = head(features), head(features)
+    assert torch.equal(cam[:, 1], again[:, 1])
+    for noisy in (0, 2):
+        assert (first[:, noisy] != second[:, noisy]).all()
+    head.eval()
+    assert torch.equal(head(features)[1], head(features)[1])
+
+
+def test_noise_on_features_is_what_the_hidden_layer_would_have_seen() -> None:
+    """One number a channel and picture, in deviations of the channel, through the weights."""
+    head, features = _of_two_levels(), torch.randn(2, 8, 4, 4)
+    head.measure([torch.randn(4, 8, 4, 4) * 3 + 1])
+    torch.manual_seed(1)
+    cam = head(features)[1]
+    torch.manual_seed(1)
+    quiet, loud = torch.randn(2, 8) * 0.0, torch.randn(2, 8) * 0.5
+    head.eval()
+    for classes, noise in (([1], quiet), ([0, 2], loud)):
+        seen = features + noise[:, :, None, None] * head.deviation
+        torch.testing.assert_close(cam[:, classes], head(seen)[1][:, classes])
+
+
+def test_every_layer_is_taught_every_class_and_draws_its_own() -> None:
+    """Losses see both layers; what is drawn of a class is what its layer was taught."""
+    head, features = _of_two_levels().eval(), torch.randn(2, 8, 4, 4)
+    logits, cam = head(features)
+    lessons = head.lessons(features)
+    assert lessons.by_layer.shape == (2, 2, 3)
+    assert torch.equal(lessons.logits, logits)
+    assert torch.equal(lessons.activation, cam)
+    layer_of_class = [1, 0, 1]  # by rising noise
+    for c, layer in enumerate(layer_of_class):
+        assert torch.equal(lessons.by_layer[:, layer, c], logits[:, c])
+        assert not torch.equal(lessons.by_layer[:, 1 - layer, c], logits[:, c])
+
+
+def test_network_teaches_all_layers_while_it_trains() -> None:
+    """In training the logits of all layers are handed to the losses, and never when it serves."""
+    network = CosaNetwork(NetworkConfig(local_noise=(1.0, 1.0, 0.0, 1.0)))
+    images = torch.rand(1, 3, 64, 64)
+    assert network(images).taught_logits.shape == (1, 2, 4)
+    output = network.eval()(images)
+    assert output.taught_logits is output.class_logits
+
+
+@pytest.mark.parametrize("name", ["local_top_shares", "local_noise", "cam_mask_shares"])
+def test_what_goes_by_class_needs_one_value_a_class(name: str) -> None:
     """The message says how many there must be."""
-    with pytest.raises(ValueError, match="4 values, one a class; found 2"):
-        NetworkConfig(local_top_shares=(0.1, 0.2))
+    with pytest.raises(ValueError, match=f"{name} needs 4 values, one a class; found 2"):
+        NetworkConfig(**{name: (0.1, 0.2)})
 
 
 def test_a_transformer_has_no_local_features() -> None:

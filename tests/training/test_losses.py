@@ -50,6 +50,14 @@ def test_classification_leaves_unknown_labels_out() -> None:
     assert float(classification_loss(logits, labels, known & False)) == 0.0
 
 
+def test_classification_of_layers_adds_up() -> None:
+    """Several layers are taught as if each were alone, unknown labels left out of all."""
+    logits, labels = _random(3, 2, 4), torch.tensor([[1.0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 0, 0]])
+    known = torch.tensor([[True, False, True, True]] * 3)
+    alone = [classification_loss(layer, labels, known) for layer in logits.unbind(1)]
+    torch.testing.assert_close(classification_loss(logits, labels, known), sum(alone))
+
+
 def test_classification_equals_the_release(vectors: Vectors) -> None:
     """Loss and gradient of the released multi-label loss."""
     z = vectors("cls_loss")

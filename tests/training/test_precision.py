@@ -17,8 +17,8 @@ from hunique_training.trainer import Trainer
 
 
 def _config(precision: str) -> TrainConfig:
-    # what is left out at random would differ by more than the precision does
-    network = dataclasses.replace(TrainConfig().network, local_dropout=0.0)
+    # noise would differ by more than the precision does
+    network = dataclasses.replace(TrainConfig().network, local_noise=())
     return TrainConfig(
         network=network, views=ViewConfig(size_px=64), total_steps=6, loss_warm_up_steps=1, rate_warm_up_steps=1,
         batch_size=2, cache_side_px=96, guidance_start_step=1, lost_feature_score=0.0,

@@ -29,7 +29,7 @@ Vectors = Callable[[str], dict[str, torch.Tensor]]
 
 # small, each with the CAM head of its preset
 _NETWORKS = {
-    "hunique": NetworkConfig(local_dropout=0.2),
+    "hunique": NetworkConfig(local_dropout=0.2, local_noise=(1.0, 1.0, 0.0, 1.0)),
     "release": NetworkConfig(cam_head="final", pooling_top_share=0.02),
     "paper": NetworkConfig(cam_head="final", pooling_top_share=0.02),
 }

@@ -59,7 +59,7 @@ class TrainConfig:
             cam_mask_shares=(0.0, 0.0, 1.0, 0.5),
             local_top_shares=(0.15, 0.015, 0.02, 0.03),
             local_hidden=128,
-            local_dropout=0.2,
+            local_noise=(1.0, 1.0, 0.0, 1.0),
         )
     )
     """The network."""

@@ -24,7 +24,8 @@ def in_precision(network: CosaNetwork, precision: str) -> Callable[[torch.Tensor
     def forward(images: torch.Tensor) -> CosaOutput:
         with torch.autocast(images.device.type, dtype=dtype):
             output: CosaOutput = network(images)
-        return CosaOutput(*(part.float() for part in output))
+        whole = {name: part for name, part in output._asdict().items() if part is not None}
+        return CosaOutput(**{name: part.float() for name, part in whole.items()})
 
     return forward
 

@@ -136,7 +136,7 @@ def losses_of_part(
     output = online(batch.strong)
     plain, auxiliary = (
         classification_loss(logits, batch.labels, batch.known, counts.known)
-        for logits in (output.class_logits, output.auxiliary_class_logits)
+        for logits in (output.taught_logits, output.auxiliary_class_logits)
     )
     zero = plain.new_zeros(())
     guidance = no_guidance(zero)

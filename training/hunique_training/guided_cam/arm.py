@@ -110,7 +110,7 @@ class GuidedArm:
         """Both classification losses, and the guidance of the main CAM."""
         plain, auxiliary = (
             classification_loss(logits, batch.labels, batch.known)
-            for logits in (output.class_logits, output.auxiliary_class_logits)
+            for logits in (output.taught_logits, output.auxiliary_class_logits)
         )
         stride_px = batch.strong.shape[-1] // output.cam.shape[-1]
         seed = zlib.crc32(f"{self.config.training.seed} {self.steps_done}".encode())

@@ -26,6 +26,14 @@ class CosaOutput(NamedTuple):
     """(B, C, h, w) from the earlier block: sharper, less led by what occurs together."""
     segmentation_logits: torch.Tensor
     """(B, C+1, H/stride, W/stride) at the decoder's stride; channel 0 is the background."""
+    layer_logits: torch.Tensor | None = None
+    """(B, layers, C) of every class by every hidden layer of the CAM head, in training, where
+    it has several: all are taught, and each class is drawn by one."""
+
+    @property
+    def taught_logits(self) -> torch.Tensor:
+        """(B, C), or (B, layers, C) where there are several layers to teach."""
+        return self.class_logits if self.layer_logits is None else self.layer_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +61,18 @@ class NetworkConfig:
     """Width of the hidden layer of the CAM head `local`."""
     local_dropout: float = 0.0
     """Share of the features that the CAM head `local` does without at a training step."""
+    local_noise: tuple[float, ...] = ()
+    """By class, noise on what the CAM head `local` sees at a training step, in deviations of
+    the features. Empty: none."""
 
     def __post_init__(self) -> None:
         """Check the names."""
         if self.decoder not in ("fine", "large_fov"):
             raise ValueError(f"decoder is 'fine' or 'large_fov', found {self.decoder!r}")
-        if self.cam_mask_shares and len(self.cam_mask_shares) != len(self.class_names):
-            raise ValueError(
-                f"cam_mask_shares needs {len(self.class_names)} values, one a class; "
-                f"found {len(self.cam_mask_shares)}"
-            )
-        if self.local_top_shares and len(self.local_top_shares) != len(self.class_names):
-            raise ValueError(
-                f"local_top_shares needs {len(self.class_names)} values, one a class; "
-                f"found {len(self.local_top_shares)}"
-            )
+        for name in ("cam_mask_shares", "local_top_shares", "local_noise"):
+            count, values = len(self.class_names), getattr(self, name)
+            if values and len(values) != count:
+                raise ValueError(f"{name} needs {count} values, one a class; found {len(values)}")
         if self.cam_head not in ("final", "local"):
             raise ValueError(f"cam_head is 'final' or 'local', found {self.cam_head!r}")
 
@@ -106,6 +111,7 @@ class CosaNetwork(nn.Module):
             top_shares=shares,
             hidden=self.config.local_hidden,
             dropout=self.config.local_dropout,
+            noise=self.config.local_noise,
         )
 
     @torch.no_grad()
@@ -141,9 +147,18 @@ class CosaNetwork(nn.Module):
     def forward(self, images: torch.Tensor) -> CosaOutput:
         """Images (B, 3, H, W) float sRGB in [0, 1], sides divisible by the stride, to all."""
         features = self.encoder(images)
-        logits, cam = self.classifier(self._seen_by_classifier(features))
+        logits, cam, by_layer = self._classify(self._seen_by_classifier(features))
         auxiliary_logits, auxiliary_cam = self.auxiliary_classifier(features.auxiliary)
-        return CosaOutput(logits, auxiliary_logits, cam, auxiliary_cam, self.decoder(features))
+        segmentation = self.decoder(features)
+        return CosaOutput(logits, auxiliary_logits, cam, auxiliary_cam, segmentation, by_layer)
+
+    def _classify(
+        self, features: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        head = self.classifier
+        if self.training and isinstance(head, ProjectedCamHead) and len(head.levels) > 1:
+            return head.lessons(features)
+        return (*head(features), None)
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters that start from random numbers and learn faster."""

@@ -49,7 +49,7 @@ def second_stage_losses(
         segmentation = cam_to_segmentation_loss(logits, labels, by_class=True)
     else:
         segmentation = pixel_mean_loss(logits, labels)
-    plain = classification_loss(output.class_logits, batch.labels, batch.known)
+    plain = classification_loss(output.taught_logits, batch.labels, batch.known)
     auxiliary = classification_loss(output.auxiliary_class_logits, batch.labels, batch.known)
     total = segmentation + config.classification_weight * (plain + auxiliary)
     return SecondStageLosses(total, segmentation, plain, auxiliary)
