@@ -157,7 +157,8 @@ def test_fit_runs_under_torchrun(tmp_path: Path, labelled_folder: Path) -> None:
     found, expected = _rows(both / "metrics.csv"), _rows(alone / "metrics.csv")
     assert [row["step"] for row in found] == [3]
     for name, value in expected[0].items():
-        assert found[0][name] == pytest.approx(value, rel=1e-2, abs=1e-3), name
+        # each process draws the noise of the CAM head for its own pictures
+        assert found[0][name] == pytest.approx(value, rel=5e-2, abs=5e-3), name
     assert [row["step"] for row in _rows(both / "validation.csv")] == [2, 3]
     assert load_model(both / "model.pt").operating_point
     assert json.loads((both / "summary.json").read_text())["processes"] == 2
