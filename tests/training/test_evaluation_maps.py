@@ -1,5 +1,6 @@
 """Published scores: one label a pixel, mean IoU, activation maps and their thresholds."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +135,9 @@ def model() -> ModelCheckpoint:
     network = CosaNetwork(NetworkConfig(cam_head="final")).eval()
     for head in (network.classifier, network.auxiliary_classifier):
         head.weight.data = head.weight.data.abs() * 1e6
-    training = {"config": {"mixed_cam_shares": (0.3, 1.0, 0.8, 1.0)}}
+    training = {
+        "config": {"mixed_cam_shares": (0.3, 1.0, 0.8, 1.0), "cam_exponents": (0.5, 1.0, 0.9, 2.0)}
+    }
     return ModelCheckpoint(network=network, input_size_px=64, training=training)
 
 
@@ -144,13 +147,35 @@ def test_maps_have_the_size_of_their_picture_and_obey_its_labels(
     """Classes that are not labelled present have no activation and no filtered segment."""
     for truth, maps in stream_maps(model, labelled_folder / "labels.csv", "val"):
         present = np.array([label is True for label in truth.picture.labels])
-        assert set(maps.activation) == {"cam", "auxiliary_cam", "mixed_cam"}
+        assert set(maps.activation) == {"cam", "auxiliary_cam", "label_cam"}
         for activation in maps.activation.values():
             assert activation.shape == (4, 96, 128)
             assert (activation.max(axis=(1, 2)) > 0.5).tolist() == present.tolist()
         filtered = maps.segmentation[Protocol.LABEL_FILTERED]
         assert filtered.shape == (96, 128)
         assert not np.isin(filtered, np.flatnonzero(~present) + 1).any()
+
+
+def test_the_map_that_labels_are_made_of_is_measured_beside_the_plain_ones(
+    model: ModelCheckpoint, labelled_folder: Path
+) -> None:
+    """Mixed, then raised by class; where a run does neither there is no such map."""
+    config = model.training["config"]
+
+    def maps(**values: object) -> dict[str, np.ndarray]:
+        one = dataclasses.replace(model, training={"config": config | values})
+        return next(stream_maps(one, labelled_folder / "labels.csv", "val"))[1].activation
+
+    raised, mixed = maps(), maps(cam_exponents=())
+    alone = maps(mixed_cam_shares=(), cam_exponents=(1.0, 1.0, 1.0, 1.0))
+    np.testing.assert_array_equal(raised["cam"], mixed["cam"])
+    np.testing.assert_allclose(alone["label_cam"], alone["cam"], rtol=1e-5)
+    assert set(maps(mixed_cam_shares=(), cam_exponents=())) == {"cam", "auxiliary_cam"}
+    for c, power in enumerate(config["cam_exponents"]):
+        shown = mixed["label_cam"][c]
+        # raising comes before enlarging, so borders between cells differ a little
+        assert np.abs(raised["label_cam"][c] - shown**power).mean() < 0.03
+        assert power == 1 or not shown.any() or np.abs(raised["label_cam"][c] - shown).max() > 0.02
 
 
 def test_pictures_without_any_mask_are_not_looked_at(
@@ -173,12 +198,13 @@ def test_the_report_is_text_json_and_a_chart(
     scores = score_maps(stream_maps(model, labelled_folder / "labels.csv", "val"), len(names))
     text = maps_as_text(scores, names)
     assert "segmentation, label-filtered" in text
+    assert "label_cam mixed and raised to a power as the pseudo-labels were made of it" in text
     assert "nan" not in text
     write_map_report(tmp_path / "new", scores, names)
     values = json.loads((tmp_path / "new/maps.json").read_text())
     assert values["pictures"] == 2
     assert values["activation_maps"] == "label-filtered"
-    assert len(values["curves"]["mixed_cam"]["ring"]["iou"]) == len(values["thresholds"])
+    assert len(values["curves"]["label_cam"]["ring"]["iou"]) == len(values["thresholds"])
     chart = cv2.imread(str(tmp_path / "new/maps.png"))
     assert chart is not None
     assert chart.shape == (3 * 240, 4 * 300, 3)

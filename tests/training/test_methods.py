@@ -13,6 +13,7 @@ from hunique_training.config import METHODS, TrainConfig
 from hunique_training.data.batch import Batch
 from hunique_training.data.views import ViewConfig
 from hunique_training.joint_batch import JointCounts, Part, joint_counts
+from hunique_training.losses.size_prior import size_prior_loss
 from hunique_training.methods.adversarial_erasing import adversarial_erasing_losses, erase
 from hunique_training.methods.classification import cam_losses
 from hunique_training.methods.equivariant_cam import equivariant_cam_losses, move, present_maps
@@ -25,7 +26,9 @@ from hunique_training.methods.registry import LOSSES
 from hunique_training.network.cosa import CosaOutput
 from hunique_training.trainer import Trainer
 
-CONFIG = TrainConfig(views=ViewConfig(size_px=32, pad_value=(255, 0, 51)), loss_warm_up_steps=0)
+CONFIG = TrainConfig(
+    views=ViewConfig(size_px=32, pad_value=(255, 0, 51)), loss_warm_up_steps=0, largest_shares=()
+)
 
 
 class Averaging:
@@ -40,7 +43,7 @@ class Averaging:
         cam = torch.nn.functional.avg_pool2d(images, 4)
         cam = torch.cat([cam, cam[:, :1] - 0.5], dim=1)
         logits = cam.amax(dim=(2, 3))
-        return CosaOutput(logits, logits / 2, cam, cam, torch.zeros(len(images), 5, 8, 8))
+        return CosaOutput(logits, logits / 2, cam, cam.flip(1), torch.zeros(len(images), 5, 8, 8))
 
 
 def _part(seed: int = 0) -> tuple[Part, JointCounts]:
@@ -83,6 +86,33 @@ def test_cam_is_classification_alone() -> None:
     )
     assert float(losses.total) == pytest.approx(float(losses[1] + losses[2]))
     assert [float(value) for value in losses[3:]] == [0.0] * 8
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_every_classifier_is_held_down_by_the_size_prior(method: str) -> None:
+    """That of the main map, weighed as the run says, as a part of the step's joint batch.
+
+    Without one nothing is added.
+    """
+    part, counts = _part()
+    counts = counts._replace(known=2 * counts.known)
+    weights = dataclasses.replace(CONFIG.weights, size_prior=0.3)
+    config = dataclasses.replace(CONFIG, largest_shares=(0.5, 0.1, 0.0, 0.25), weights=weights)
+    network = Averaging()
+    losses = LOSSES[method](network, part, counts, config, 3)
+    cam, batch = Averaging()(network.shown[0]).cam, part.batch
+    prior = size_prior_loss(cam, batch.labels, batch.known, config.largest_shares) / 2
+    assert float(losses.size_prior) == pytest.approx(float(prior)) != 0
+    others = float(losses.total) - float(losses[1] + losses[2] + losses.regulariser)
+    assert others == pytest.approx(0.3 * float(prior), rel=1e-4)
+    for bare in (
+        dataclasses.replace(config, largest_shares=()),
+        dataclasses.replace(config, weights=dataclasses.replace(weights, size_prior=0.0)),
+    ):
+        losses = LOSSES[method](Averaging(), part, counts, bare, 3)
+        assert float(losses.size_prior) == 0
+        expected = float(losses[1] + losses[2] + losses.regulariser)
+        assert float(losses.total) == pytest.approx(expected)
 
 
 def _cells(side_px: int, seed: int) -> Iterator[tuple[int, torch.Tensor]]:

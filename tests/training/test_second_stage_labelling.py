@@ -117,6 +117,36 @@ def test_main_auxiliary_and_mixed_maps_differ(model: ModelCheckpoint) -> None:
     assert at == {"cam": (1, 0), "auxiliary_cam": (0, 1), "mixed_cam": (1, 1)}
 
 
+def test_maps_are_raised_as_the_model_was_taught(model: ModelCheckpoint) -> None:
+    """Half red is above 0.7 once raised to 0.5, which the auxiliary map is not."""
+    config = {"thresholds": {"high": 0.7, "low": 0.3}, "cam_exponents": (0.5, 1.0),
+              "auxiliary_thresholds": {"high": 0.7, "low": 0.3}}  # fmt: skip
+    taught = dataclasses.replace(model, training={"config": config})
+    plain = dataclasses.replace(model, training={"config": {**config, "cam_exponents": ()}})
+    # half green: the auxiliary map of this network is green's where class 1 is asked for
+    pixels = _picture()
+    pixels[:48, 48:, 1] = 140
+    at = {}
+    for source in ("cam", "mixed_cam", "auxiliary_cam"):
+        chosen = dataclasses.replace(ONE_LOOK, source=source)
+        at[source] = tuple(
+            Labeller(one, chosen).label(pixels, (True, False))[20, [8, 56]].tolist()
+            for one in (plain, taught)
+        )
+    assert at["cam"] == ([255, 0], [1, 0])
+    assert at["mixed_cam"] == ([255, 255], [1, 1])
+    assert at["auxiliary_cam"] == ([0, 255], [0, 255])
+
+
+def test_pictures_that_cannot_show_anything_are_background(model: ModelCheckpoint) -> None:
+    """Without a look: no class is present, or for the segmentation, none is possible."""
+    for source, labels in (("cam", (None, False)), ("segmentation", (False, False))):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Labeller, "_look", None)
+            labeller = Labeller(model, dataclasses.replace(ONE_LOOK, source=source))
+            assert not labeller.label(_picture(), labels).any()
+
+
 def test_thresholds_are_the_models_own_unless_told(model: ModelCheckpoint) -> None:
     """Pixel thresholds with a band, or what the CAMs taught with; a value overrides one side."""
     config = {

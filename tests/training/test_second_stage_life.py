@@ -204,6 +204,23 @@ def test_the_pipeline_is_its_three_commands(tmp_path: Path) -> None:
     assert "hide_and_seek, a classifier alone" in refused.output
 
 
+def test_second_stages_have_any_classes(tmp_path: Path, labelled_folder: Path) -> None:
+    """Those of the first stage, or with masks those that are named; never two kinds at once."""
+    data = ("--data", labelled_folder)
+    two = ("--class", "ring", "--class", "polished_nail")
+    _done("pipeline", *data, "--out", tmp_path / "p", *two, *SMALL)
+    _done("fit-second-stage", "--labels", "truth", *data, "--out", tmp_path / "f", *two, *SMALL)
+    for run in ("p/model", "f"):
+        model = load_model(tmp_path / run / "model.pt")
+        assert model.network.config.class_names == ("ring", "polished_nail")
+        summary = json.loads((tmp_path / run / "summary.json").read_text())
+        assert (summary["steps_done"], summary["duration_s"] >= 0) == (2, True)
+    command = ("fit-second-stage", "--labels", tmp_path / "p" / "labels", *data)
+    other = _train(*command, "--out", tmp_path / "o", "--class", "tattoo")
+    assert other.exit_code == 1
+    assert "ring, polished_nail, found tattoo. Leave out --class" in other.output
+
+
 def test_a_transformer_is_a_second_stage_too(
     tmp_path: Path, labels: Path, labelled_folder: Path
 ) -> None:

@@ -82,6 +82,16 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, labelled_folder: Path
             assert torch.equal(value, second[part][key]), key
 
 
+def test_the_time_of_all_parts_is_kept(tmp_path: Path, labelled_folder: Path) -> None:
+    """What was trained before a stop counts in what is told at the end."""
+    trainer = SecondStageTrainer(CONFIG, tmp_path)
+    trainer.fit(_batches(labelled_folder), "left half")
+    assert trainer.trained_s > 0
+    again = SecondStageTrainer(CONFIG, tmp_path)
+    assert again.resume("left half")
+    assert again.trained_s == trainer.trained_s
+
+
 def test_other_labels_or_options_are_another_run(tmp_path: Path, labelled_folder: Path) -> None:
     """A folder is not gone on with under other labels, nor under other options."""
     _train(tmp_path, labelled_folder, 1)

@@ -28,6 +28,21 @@ def test_a_linear_score_shows_its_weights() -> None:
     torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_only_wanted_classes_are_looked_for() -> None:
+    """Theirs are the maps that they have among all; others are 0."""
+    weights = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    def network(images: torch.Tensor) -> CosaOutput:
+        return _output(torch.einsum("bkhw,ckhw->bc", images**2, weights))
+
+    images = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    every = smooth_grad(network, images, (4, 4))
+    some = smooth_grad(network, images, (4, 4), classes=(0, 2))
+    torch.testing.assert_close(some[:, [0, 2]], every[:, [0, 2]])
+    assert not some[:, 1].any()
+    assert not smooth_grad(network, images, (4, 4), classes=()).any()
+
+
 def test_noise_is_averaged_before_its_magnitude_is_taken() -> None:
     """Of a square the gradient is 2 (x + mean noise), by scalar loops over the same noise."""
     images = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(5))

@@ -39,6 +39,8 @@ def _config(**values: object) -> TrainConfig:
         "views": ViewConfig(size_px=64), "total_steps": 4, "loss_warm_up_steps": 2,
         "rate_warm_up_steps": 1, "batch_size": 4, "cache_side_px": 96, "guidance_start_step": 0,
         "lost_feature_score": 0.0,
+        # noise would be another one for every part of a batch
+        "network": dataclasses.replace(TrainConfig().network, local_noise=()),
     }  # fmt: skip
     return dataclasses.replace(TrainConfig(), **(settings | values))
 

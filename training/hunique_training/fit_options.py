@@ -12,6 +12,7 @@ from hunique_training.early_stop import KEPT, ValidationConfig
 from hunique_training.network.registry import ENCODERS, cam_head_for, decoder_for
 from hunique_training.precision import PRECISIONS
 from hunique_training.presets import PRESETS
+from hunique_training.run_length import take_length, takes_length_options
 from hunique_training.source_options import SOURCES_HELP
 
 _RUN = (
@@ -54,8 +55,6 @@ _CONFIG = (
     click.option("--class", "class_names", multiple=True, show_envvar=True, metavar="NAME",
                  help="Classes of the model, in place of the preset's. Repeatable. What a preset "
                  "sets class by class is then left out."),
-    click.option("--steps", type=click.IntRange(min=1), show_envvar=True,
-                 help="Optimiser steps; warm-ups shrink or grow with it. Fewer to try things out."),
     click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
                  help="Pictures that pass the networks together. Where memory runs out, halve it "
                  "and double --accumulate."),
@@ -89,6 +88,7 @@ _CONFIG = (
 
 def takes_fit_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options; `take_config` takes those of the configuration out again."""
+    command = takes_length_options(command)
     for option in reversed(_RUN + _CONFIG):
         command = option(command)
     return command
@@ -118,7 +118,7 @@ def take_config(options: dict[str, Any]) -> TrainConfig:
         patience=options.pop("patience"),
         keep=options.pop("keep"),
     )
-    return dataclasses.replace(config, **given, **_lengths(config, options.pop("steps")))
+    return take_length(options, dataclasses.replace(config, **given))
 
 
 def with_encoder(config: TrainConfig, encoder: str | None) -> TrainConfig:
@@ -140,19 +140,12 @@ def with_classes(config: TrainConfig, class_names: tuple[str, ...]) -> TrainConf
     if not class_names or class_names == config.network.class_names:
         return config
     network = dataclasses.replace(
-        config.network, class_names=class_names, cam_mask_shares=(), local_top_shares=()
+        config.network,
+        class_names=class_names,
+        cam_mask_shares=(),
+        local_top_shares=(),
+        local_noise=(),
     )
     return dataclasses.replace(
         config, network=network, mixed_cam_shares=(), cam_exponents=(), largest_shares=()
     )
-
-
-def _lengths(config: TrainConfig, steps: int | None) -> dict[str, Any]:
-    if steps is None:
-        return {}
-    share = steps / config.total_steps
-    return {
-        "total_steps": steps,
-        "loss_warm_up_steps": round(config.loss_warm_up_steps * share),
-        "rate_warm_up_steps": round(config.rate_warm_up_steps * share),
-    }

@@ -30,6 +30,8 @@ from hunique_training.second_stage_options import NETWORK
 @click.option("--refine", type=click.Choice(REFINEMENTS), default="par", show_envvar=True,
               help="How they are refined.")  # fmt: skip
 @NETWORK
+@click.option("--class", "class_names", multiple=True, show_envvar=True, metavar="NAME",
+              help="Classes, as for fit.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=1), show_envvar=True,
               help="Optimiser steps of each of the two trainings.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
@@ -52,7 +54,8 @@ def pipeline_command(context: click.Context, /, out: Path, **options: Any) -> No
         options, "steps", "batch_size", "crop_size_px", "pretrained", "seed", "input_size_px"
     )
     device = ["--device", options["device"]]
-    fit = ["--method", options["method"], "--out", str(model.parent), *training]
+    classes = [word for name in options["class_names"] for word in ("--class", name)]
+    fit = ["--method", options["method"], "--out", str(model.parent), *classes, *training]
     second = ["--labels", str(labels), "--out", str(out / "model"), *training]
     _begin(out, [*data, *fit])
     if not model.exists():

@@ -34,6 +34,8 @@ TRUTH = "truth"
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               show_envvar=True, help="Run folder; a run that is there goes on.")  # fmt: skip
 @NETWORK
+@click.option("--class", "class_names", multiple=True, show_envvar=True, metavar="NAME",
+              help="With --labels truth: classes, as for fit. Pseudo-labels have their own.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=1), show_envvar=True,
               help="Optimiser steps. The same for weak and full supervision.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
@@ -64,7 +66,13 @@ def second_stage_command(labels: str, out: Path, **options: Any) -> None:
 def _request(labels: str, out: Path, options: dict[str, Any]) -> SecondStageRequest:
     reading, split = take_source_options(options)
     folder = None if labels == TRUTH else PseudoLabelFolder(Path(labels))
-    names = NetworkConfig.class_names if folder is None else folder.class_names
+    given = options.pop("class_names")
+    if folder is not None and given not in ((), folder.class_names):
+        raise DataError(
+            f"expected the classes of {labels}, {', '.join(folder.class_names)}, found "
+            f"{', '.join(given)}. Leave out --class."
+        )
+    names = (given or NetworkConfig.class_names) if folder is None else folder.class_names
     config = resolve_second_stage(options.pop("network"), names, options)
     return SecondStageRequest(
         config=config,

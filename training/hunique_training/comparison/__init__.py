@@ -2,6 +2,6 @@
 
     rows x seeds -> a run folder each -> its figures on `val` -> table.csv, table.md
 
-A row that is finished is not run again, one that broke off goes on, and the table is written
-anew after each.
+A row that is finished is not run again, one that broke off goes on, one that fails leaves the
+others, and the table is written anew after each. Several data sets make one table together.
 """

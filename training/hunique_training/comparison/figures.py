@@ -1,13 +1,16 @@
-"""The figures of one row: what a finished model reaches on `val`, and how long it takes.
+"""The figures of one model: what it reaches on `val`, and how long it takes.
 
 * `cam`, `auxiliary_cam`, `segmentation_label_free`, `segmentation_label_filtered`: mIoU over
   background and classes, counted as published (COSA section 5; five scales, mirrored, argmax).
+* `label_cam`: the same of the CAM as pseudo-labels are made of it, mixed and raised to a power
+  by class; `cam` itself where a run does neither.
 * `served_label_free`, `served_label_filtered`: mean over classes of the IoU of the masks that
   would be served, at thresholds chosen on `val` by `fit`.
 * `picture_s`: time of the fastest of some passes of the network at its input size, without
-  decoding; other programs at work make it longer.
+  decoding, on `threads` threads; other programs at work make it longer.
 
-From 0 to 1; NaN where there is no such figure: a classifier has no segmentation.
+From 0 to 1; NaN where there is no such figure: a classifier has no segmentation, and the class
+head of a second stage tells presence, not place.
 """
 
 import json
@@ -20,7 +23,7 @@ import torch
 
 from hunique_training.checkpoint import ModelCheckpoint, load_model
 from hunique_training.data.labels import DataError
-from hunique_training.evaluation.map_run import stream_maps
+from hunique_training.evaluation.map_run import LABEL_CAM, stream_maps
 from hunique_training.evaluation.map_scores import MapScores, score_maps
 from hunique_training.evaluation.protocol import Protocol
 from hunique_training.evaluation.truth import read_truth
@@ -28,27 +31,32 @@ from hunique_training.evaluation.truth import read_truth
 TIMED_PASSES = 7
 """After one that is not counted."""
 UNDEFINED = float("nan")
+CAMS = ("cam", "auxiliary_cam", LABEL_CAM)
 
 
-def figures_of(model_path: Path, label_files: Sequence[Path]) -> dict[str, float]:
-    """Score a model on the first label file that has masks on `val`.
+def figures_of(model_path: Path, label_file: Path) -> dict[str, float]:
+    """Score a model on `val` of a label file with masks.
 
     Raises:
-        DataError: none has.
         CheckpointError: the model cannot be read.
     """
     model = load_model(model_path)
-    names = model.network.config.class_names
-    file = _with_masks(label_files, names)
-    scores = score_maps(stream_maps(model, file, "val"), len(names))
+    scores = score_maps(
+        stream_maps(model, label_file, "val"), len(model.network.config.class_names)
+    )
     return (
         _published(model, scores)
         | _served(model, model_path.parent / "validation.json")
-        | {"picture_s": seconds_a_picture(model)}
+        | {"picture_s": seconds_a_picture(model), "threads": float(torch.get_num_threads())}
     )
 
 
-def _with_masks(label_files: Sequence[Path], class_names: Sequence[str]) -> Path:
+def with_masks(label_files: Sequence[Path], class_names: Sequence[str]) -> Path:
+    """The first label file that has masks on `val`.
+
+    Raises:
+        DataError: none has.
+    """
     for file in label_files:
         if any(any(truth.masks) for truth in read_truth(file, class_names, "val")):
             return file
@@ -62,8 +70,13 @@ def _published(model: ModelCheckpoint, scores: MapScores) -> dict[str, float]:
     def mean_iou(kind: str) -> float:
         return scores.confusion[kind].mean_iou if kind in scores.confusion else UNDEFINED
 
+    cams = {kind: mean_iou(kind) for kind in CAMS}
+    if LABEL_CAM not in scores.confusion:
+        cams[LABEL_CAM] = cams["cam"]
+    if model.training.get("stage") == 2:
+        cams = dict.fromkeys(CAMS, UNDEFINED)
     segments = model.method == "cosa"
-    return {kind: mean_iou(kind) for kind in ("cam", "auxiliary_cam")} | {
+    return cams | {
         f"segmentation_{_column(protocol)}": (
             mean_iou(f"segmentation, {protocol}") if segments else UNDEFINED
         )

@@ -1,116 +1,132 @@
-"""Running a comparison: all rows of the first seed, then of the next.
+"""Running a comparison: all rows of the first seed, then of the next, table after table."""
 
-OUT/comparison.json          what all rows share
-OUT/<row>/seed-<n>/          the run folder of `fit`, and figures.json when it is finished
-OUT/table.csv, OUT/table.md  written anew after each run
-"""
-
-import dataclasses
 import json
 import logging
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hunique_training.checkpoint import CheckpointError
-from hunique_training.comparison.figures import figures_of
-from hunique_training.comparison.rows import rows_of
-from hunique_training.comparison.table import write_tables
-from hunique_training.config import TrainConfig
-from hunique_training.data.reading import ReadingOptions
-from hunique_training.data.splitting import SplitRule
-from hunique_training.fitting import FitRequest, fit, read_sources
+from hunique_training.comparison.figures import with_masks
+from hunique_training.comparison.making import first_stage_request, make_row
+from hunique_training.comparison.ratios import with_ratios
+from hunique_training.comparison.request import FAILURE, FIGURES, CompareRequest
+from hunique_training.comparison.rows import refuse_unknown
+from hunique_training.comparison.statements import heading, notes
+from hunique_training.comparison.table import Section, write_tables
+from hunique_training.data.labels import DataError
+from hunique_training.evaluation.truth import read_truth
+from hunique_training.fitting import read_sources
 from hunique_training.memory_advice import MemoryAdvice
 from hunique_training.request_file import keep_request
 
 logger = logging.getLogger(__name__)
 
-FIGURES = "figures.json"
-
-Runs = dict[str, dict[int, dict[str, float]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareRequest:
-    """What `compare` is asked to do."""
-
-    base: TrainConfig
-    """What all rows start from; its seed is not used."""
-    rows: tuple[str, ...]
-    """Names of `ROWS`."""
-    seeds: tuple[int, ...]
-    """Every row is run with each."""
-    data: tuple[str, ...]
-    """Sources, as for `fit`; `val` needs truth masks."""
-    out: Path
-    """Where everything is written."""
-    input_size_px: int = 448
-    """Side of the square input that models look with."""
-    device: str = "cpu"
-    """torch device."""
-    reading: ReadingOptions = field(default_factory=ReadingOptions)
-    """What sources do not say themselves."""
-    split: SplitRule = field(default_factory=SplitRule)
-    """How sources without a split are split."""
+DATA_FACTS = "data.json"
+_TOLD = (DataError, CheckpointError, MemoryAdvice, ValueError)
+"""Faults whose message says what to do; of others the traceback is logged."""
 
 
-def compare(request: CompareRequest) -> Path:
+def compare(request: CompareRequest, written: Callable[[], None] | None = None) -> Path:
     """Run what is not finished; returns the Markdown table.
 
-    A row whose run fails is named and left out, and the next one is run.
+    A row whose run fails is named below the table and left out, and the next one is run.
+
+    Args:
+        request: rows, seeds, data.
+        written: called whenever the table has been written.
 
     Raises:
         CheckpointError: the folder holds another comparison.
         DataError: the data cannot be used.
         ValueError: no such row.
     """
-    configs = rows_of(request.base, request.rows)
-    same = [name for name in request.rows if name not in configs]
+    refuse_unknown(request.rows)
+    plans = request.plans
+    same = [name for name in request.rows if name not in plans]
     if same:
-        logger.info("as the preset stands, so not run apart: %s", ", ".join(same))
+        logger.info("the same as another row, so not run apart: %s", ", ".join(same))
     _begin(request)
     for seed in request.seeds:
-        for row, config in configs.items():
-            folder = request.out / row / f"seed-{seed}"
-            if not (folder / FIGURES).is_file():
-                logger.info("%s, seed %d", row, seed)
-                _run(request, dataclasses.replace(config, seed=seed), folder)
-            write_tables(request.out, _finished(request), _heading(request))
+        for row in (name for name in plans if name in request.rows):
+            _run(request, row, seed)
+            write_tables(request.out, [section_of(request)])
+            if written is not None:
+                written()
     return request.out / "table.md"
 
 
-def _run(request: CompareRequest, config: TrainConfig, folder: Path) -> None:
-    """Train one row with one seed and keep its figures."""
-    asked = FitRequest(
-        config=config,
-        data=request.data,
-        run_folder=folder,
-        input_size_px=request.input_size_px,
-        device=request.device,
-        reading=request.reading,
-        split=request.split,
-    )
-    try:
-        model = fit(asked)
-    except (CheckpointError, MemoryAdvice, ValueError) as error:
-        logger.error("%s failed and is left out: %s", folder, error)
+def compare_sets(requests: Mapping[str, CompareRequest], out: Path) -> Path:
+    """Run a comparison on each data set; returns the Markdown table of all.
+
+    Args:
+        requests: name of the data set to what is asked of it.
+        out: where the table of all is written.
+    """
+
+    def write_all() -> None:
+        begun = {n: each for n, each in requests.items() if (each.out / DATA_FACTS).is_file()}
+        write_tables(out, [section_of(each, name) for name, each in begun.items()])
+
+    for request in requests.values():
+        compare(request, write_all)
+    return out / "table.md"
+
+
+def _run(request: CompareRequest, row: str, seed: int) -> None:
+    """Make one row with one seed and keep its figures, or why there are none."""
+    folder = request.folder(row, seed)
+    if (folder / FIGURES).is_file():
         return
-    _, label_files = read_sources(asked)
-    figures = figures_of(model, label_files)
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    figures |= {"trained_s": summary["duration_s"], "steps": summary["steps_done"]}
+    logger.info("%s, seed %d", row, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        figures = make_row(request, row, seed)
+    except Exception as error:  # whatever it is, the other rows are run
+        unforeseen = not isinstance(error, _TOLD)
+        logger.error("%s failed and is left out: %s", folder, error, exc_info=unforeseen)
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        (folder / FAILURE).write_text(told, encoding="utf-8")
+        return
     values = {name: None if math.isnan(value) else value for name, value in figures.items()}
-    (folder / FIGURES).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    partial = folder / "figures.partial"
+    partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / FIGURES)
+    (folder / FAILURE).unlink(missing_ok=True)
 
 
-def _finished(request: CompareRequest) -> Runs:
-    """Figures of all finished runs, of this call or of earlier ones."""
-    runs: Runs = {}
-    for row in rows_of(request.base, request.rows):
-        files = {n: request.out / row / f"seed-{n}" / FIGURES for n in request.seeds}
-        runs[row] = {n: _read(file) for n, file in files.items() if file.is_file()}
-    return runs
+def section_of(request: CompareRequest, data: str = "") -> Section:
+    """What is finished in the folder of a comparison, by this call or by earlier ones.
+
+    Args:
+        request: the comparison.
+        data: name of the data set, where a table has several.
+    """
+    plans = request.plans
+    found = {row: _seeds(request.out / row, FIGURES) for row in plans}
+    runs = {row: {n: _read(path) for n, path in each.items()} for row, each in found.items()}
+    failures = {
+        f"{row.replace('_', ' ')}, seed {seed}": path.read_text(encoding="utf-8")
+        for row in plans
+        for seed, path in _seeds(request.out / row, FAILURE).items()
+    }
+    seeds = sorted({seed for each in runs.values() for seed in each})
+    facts = {"name": data or ", ".join(request.data), "train": "?", "val": "?", "masks": "?"}
+    if (path := request.out / DATA_FACTS).is_file():
+        facts |= json.loads(path.read_text(encoding="utf-8"))
+    return Section(
+        heading=heading(request.base, request.input_size_px, seeds, facts),
+        runs=with_ratios(runs, plans),
+        notes=notes(runs, request.base.total_steps, failures, data),
+        data=data,
+    )
+
+
+def _seeds(folder: Path, name: str) -> dict[int, Path]:
+    """A row's files of a name by their seeds."""
+    files = {int(path.parent.name[5:]): path for path in folder.glob(f"seed-[0-9]*/{name}")}
+    return dict(sorted(files.items()))
 
 
 def _read(path: Path) -> dict[str, float]:
@@ -118,25 +134,32 @@ def _read(path: Path) -> dict[str, float]:
     return {name: math.nan if value is None else value for name, value in values.items()}
 
 
-def _heading(request: CompareRequest) -> str:
-    base = request.base
-    return (
-        f"Preset {base.preset}, {base.network.encoder}, {base.total_steps} steps of "
-        f"{base.step_pictures} crops of {base.views.size_px} px, on {', '.join(request.data)}."
-    )
-
-
 def _begin(request: CompareRequest) -> None:
-    """Keep what all rows share, or check that it is the same again."""
+    """Keep what all rows share, or check that it is the same again; look at the data once."""
     shared: dict[str, Any] = {
         "base": json.loads(request.base.to_json()),
         "data": list(request.data),
         "input_size_px": request.input_size_px,
     }
-    path = request.out / "comparison.json"
     keep_request(
-        path,
+        request.out / "comparison.json",
         shared,
         what="a comparison with other options",
         way_out="repeat its options; rows and seeds may be added",
     )
+    facts = json.dumps(_data_facts(request), indent=2) + "\n"
+    (request.out / DATA_FACTS).write_text(facts, encoding="utf-8")
+
+
+def _data_facts(request: CompareRequest) -> dict[str, int]:
+    """Pictures of each split, and those that can be scored; without any nothing is trained."""
+    folder = request.out / "data"
+    asked = first_stage_request(request, request.base, folder, request.seeds[0])
+    pictures, files = read_sources(asked)
+    names = request.base.network.class_names
+    truth = read_truth(with_masks(files, names), names, "val")
+    return {
+        "train": sum(picture.split == "train" for picture in pictures),
+        "val": sum(picture.split == "val" for picture in pictures),
+        "masks": sum(any(one.masks) for one in truth),
+    }

@@ -7,6 +7,7 @@ from typing import Any
 
 from hunique_training.evaluation.confusion import ConfusionScores
 from hunique_training.evaluation.map_chart import write_chart
+from hunique_training.evaluation.map_run import LABEL_CAM
 from hunique_training.evaluation.map_scores import (
     CAM_THRESHOLD,
     CURVE_PERCENT,
@@ -23,6 +24,11 @@ def maps_as_text(scores: MapScores, class_names: Sequence[str]) -> str:
         f"IoU over background and classes as published, {scores.pictures} pictures "
         f"(CAMs above {CAM_THRESHOLD}, label-filtered)"
     )
+    if LABEL_CAM in scores.confusion:
+        heading += (
+            f"; cam and auxiliary_cam as the network gives them, {LABEL_CAM} mixed and raised to a "
+            "power as the pseudo-labels were made of it"
+        )
     columns = "".join(f"{name:15}" for name in names)
     lines = [heading, f"{'map':31}{columns}mIoU %"]
     for kind, one in scores.confusion.items():

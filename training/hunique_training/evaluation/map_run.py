@@ -4,10 +4,13 @@
 
 Unlike the authors, pictures keep their aspect (to a multiple of the stride), because that
 is how they are trained on here, and the auxiliary CAM is summed over all scales.
+
+`cam` and `auxiliary_cam` are the maps as the network gives them, as published. Where the run
+made its pseudo-labels of a map that is mixed or raised to a power, that map is `label_cam`.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +26,16 @@ from hunique_models.image import DecodeLimits, decode
 from hunique_training.checkpoint import ModelCheckpoint
 from hunique_training.evaluation.protocol import Protocol
 from hunique_training.evaluation.truth import TruthPicture, read_truth
-from hunique_training.pseudo_labels.multi_scale import AssignedMaps, multi_scale_maps, stretch
+from hunique_training.pseudo_labels.mixed_cam import mixed_cam, raised
+from hunique_training.pseudo_labels.multi_scale import AssignedMaps, multi_scale_maps
 from hunique_training.pseudo_labels.segmentation_labels import forbid_absent
 
 logger = logging.getLogger(__name__)
 
 SCALES = (1.0, 0.5, 1.5, 0.75, 1.25)
 """Each plain and mirrored (COSA section 5)."""
+LABEL_CAM = "label_cam"
+"""Kind of the map that pseudo-labels are made of, where it is mixed or raised to a power."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +48,50 @@ class PictureMaps:
     """To (H, W): 0 background, 1 to C classes."""
 
 
+Looking = Callable[
+    [ModelCheckpoint, NDArray[np.uint8], tuple[bool | None, ...]],
+    PictureMaps,
+]
+"""(model, picture (H, W, 3) uint8 sRGB, image labels) to what is seen on it."""
+
+
+@torch.no_grad()
+def look_at(
+    model: ModelCheckpoint, pixels: NDArray[np.uint8], labels: tuple[bool | None, ...]
+) -> PictureMaps:
+    """Activation maps and segmentation over five scales, plain and mirrored."""
+    multiple_px = model.network.encoder.stride_px
+    image = sized(pixels, model.input_size_px, multiple_px)
+    size = (image.shape[2], image.shape[3])
+    maps = multi_scale_maps(model.network, image, scales=SCALES, size=size, multiple_px=multiple_px)
+    present = torch.tensor([[label is True for label in labels]])
+    height, width = pixels.shape[:2]
+    activation = {
+        kind: enlarged(cam * present[:, :, None, None], height, width).numpy()
+        for kind, cam in _activation(maps, model).items()
+    }
+    permitted = torch.tensor([[label is not False for label in labels]])
+    logits = {
+        Protocol.LABEL_FREE: maps.segmentation_logits,
+        Protocol.LABEL_FILTERED: forbid_absent(maps.segmentation_logits, permitted),
+    }
+    segmentation = {
+        protocol: enlarged(each, height, width).argmax(0).to(torch.uint8).numpy()
+        for protocol, each in logits.items()
+    }
+    return PictureMaps(activation=activation, segmentation=segmentation)
+
+
 def stream_maps(
-    model: ModelCheckpoint, csv_path: Path, split: str
+    model: ModelCheckpoint, csv_path: Path, split: str, look: Looking = look_at
 ) -> Iterator[tuple[TruthPicture, PictureMaps]]:
     """Maps of every readable picture of a split that has a truth mask.
+
+    Args:
+        model: what looks.
+        csv_path: label file with masks beside it.
+        split: rows of it.
+        look: how it looks.
 
     Raises:
         DataError: the label file cannot be used.
@@ -58,46 +104,21 @@ def stream_maps(
         except (InputError, OSError) as error:
             logger.warning("left out %s: %s", truth.picture.path, error)
             continue
-        yield truth, _look_at(model, pixels, truth.picture.labels)
-
-
-@torch.no_grad()
-def _look_at(
-    model: ModelCheckpoint, pixels: NDArray[np.uint8], labels: tuple[bool | None, ...]
-) -> PictureMaps:
-    multiple_px = model.network.encoder.stride_px
-    image = _sized(pixels, model.input_size_px, multiple_px)
-    size = (image.shape[2], image.shape[3])
-    maps = multi_scale_maps(model.network, image, scales=SCALES, size=size, multiple_px=multiple_px)
-    present = torch.tensor([[label is True for label in labels]])
-    height, width = pixels.shape[:2]
-    activation = {
-        kind: _enlarged(cam * present[:, :, None, None], height, width).numpy()
-        for kind, cam in _activation(maps, model).items()
-    }
-    permitted = torch.tensor([[label is not False for label in labels]])
-    logits = {
-        Protocol.LABEL_FREE: maps.segmentation_logits,
-        Protocol.LABEL_FILTERED: forbid_absent(maps.segmentation_logits, permitted),
-    }
-    segmentation = {
-        protocol: _enlarged(each, height, width).argmax(0).to(torch.uint8).numpy()
-        for protocol, each in logits.items()
-    }
-    return PictureMaps(activation=activation, segmentation=segmentation)
+        yield truth, look(model, pixels, truth.picture.labels)
 
 
 def _activation(maps: AssignedMaps, model: ModelCheckpoint) -> dict[str, torch.Tensor]:
-    """Both CAMs, and the mixture that the run made pseudo-labels of, where it mixed them."""
+    """Both CAMs, and what the run made pseudo-labels of, where that is neither."""
     kinds = {"cam": maps.cam, "auxiliary_cam": maps.auxiliary_cam}
-    shares = model.training.get("config", {}).get("mixed_cam_shares")
-    if shares:
-        share = maps.cam.new_tensor(shares)[None, :, None, None]
-        kinds["mixed_cam"] = stretch((1 - share) * maps.cam + share * maps.auxiliary_cam)
+    config = model.training.get("config", {})
+    shares, exponents = config.get("mixed_cam_shares"), config.get("cam_exponents")
+    if shares or exponents:
+        mixed = mixed_cam(maps.cam, maps.auxiliary_cam, shares or ())
+        kinds[LABEL_CAM] = raised(mixed, exponents or ())
     return kinds
 
 
-def _sized(pixels: NDArray[np.uint8], input_size_px: int, multiple_px: int) -> torch.Tensor:
+def sized(pixels: NDArray[np.uint8], input_size_px: int, multiple_px: int) -> torch.Tensor:
     """(H, W, 3) uint8 to (1, 3, h, w) float in [0, 1], the longer side about the input size."""
     scale = input_size_px / max(pixels.shape[:2])
     height, width = (
@@ -108,6 +129,6 @@ def _sized(pixels: NDArray[np.uint8], input_size_px: int, multiple_px: int) -> t
     return torch.from_numpy(sized).permute(2, 0, 1)[None].float() / 255
 
 
-def _enlarged(maps: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def enlarged(maps: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """(1, K, h, w) to (K, height, width)."""
     return interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)[0]

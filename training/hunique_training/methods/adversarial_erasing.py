@@ -37,12 +37,12 @@ def adversarial_erasing_losses(
     """Classification, and as `regulariser` that of pictures without what was seen in them."""
     batch = part.batch
     output = online(batch.strong)
-    losses = classification_alone(output, batch, counts)
+    losses = classification_alone(output, batch, counts, config)
     shows = batch.labels.amax(dim=1) > 0
     if step < config.loss_warm_up_steps or not shows.any():
         return losses
     erased = erase(batch.strong, output.cam.detach(), batch.labels, mean_colour(config, batch.weak))
-    again = online(erased[shows]).class_logits
+    again = online(erased[shows]).taught_logits
     second = classification_loss(again, batch.labels[shows], batch.known[shows], counts.known)
     return with_regulariser(losses, second, WEIGHT)
 

@@ -1,4 +1,8 @@
-"""Method `cam`: classification alone, whose activation map shows where (Zhou et al., 2016)."""
+"""Method `cam`: classification alone, whose activation map shows where (Zhou et al., 2016).
+
+The size prior is no part of a method: it holds the map of every one down where the run knows
+of no feature, as it does CoSA's, so that rows of a table differ in the method alone.
+"""
 
 from collections.abc import Callable
 
@@ -8,6 +12,7 @@ from hunique_training.config import TrainConfig
 from hunique_training.data.batch import Batch
 from hunique_training.joint_batch import JointCounts, Part
 from hunique_training.losses.classification import classification_loss
+from hunique_training.losses.size_prior import size_prior_loss
 from hunique_training.network.cosa import CosaOutput
 from hunique_training.step import PartLosses, no_guidance
 
@@ -19,18 +24,30 @@ def cam_losses(
     online: Online, part: Part, counts: JointCounts, config: TrainConfig, step: int
 ) -> PartLosses:
     """Both classifiers against the image labels."""
-    del config, step
-    return classification_alone(online(part.batch.strong), part.batch, counts)
+    del step
+    return classification_alone(online(part.batch.strong), part.batch, counts, config)
 
 
-def classification_alone(output: CosaOutput, batch: Batch, counts: JointCounts) -> PartLosses:
-    """Losses without pseudo-labels; `regulariser` is free for what a method adds."""
+def classification_alone(
+    output: CosaOutput, batch: Batch, counts: JointCounts, config: TrainConfig
+) -> PartLosses:
+    """Losses without pseudo-labels, with the size prior where the run has one.
+
+    `regulariser` is free for what a method adds.
+    """
     plain, auxiliary = (
         classification_loss(logits, batch.labels, batch.known, counts.known)
-        for logits in (output.class_logits, output.auxiliary_class_logits)
+        for logits in (output.taught_logits, output.auxiliary_class_logits)
     )
     zero = plain.new_zeros(())
-    return PartLosses(plain + auxiliary, plain, auxiliary, *no_guidance(zero))
+    guidance, weight = no_guidance(zero), config.weights.size_prior
+    if not (config.largest_shares and weight):
+        return PartLosses(plain + auxiliary, plain, auxiliary, *guidance)
+    prior = size_prior_loss(
+        output.cam, batch.labels, batch.known, config.largest_shares, counts.known
+    )
+    total = plain + auxiliary + weight * prior
+    return PartLosses(total, plain, auxiliary, *guidance._replace(size_prior=prior))
 
 
 def with_regulariser(losses: PartLosses, regulariser: torch.Tensor, weight: float) -> PartLosses:

@@ -30,7 +30,7 @@ def equivariant_cam_losses(
     """Classification, and R_ER as `regulariser`."""
     batch = part.batch
     output = online(batch.strong)
-    losses = classification_alone(output, batch, counts)
+    losses = classification_alone(output, batch, counts, config)
     rng = np.random.default_rng((config.seed, step))
     places, mirrored = output.cam.shape[-1], bool(rng.random() < 0.5)
     target = max(1, round(places * rng.uniform(*SCALES)))

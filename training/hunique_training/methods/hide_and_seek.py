@@ -33,7 +33,7 @@ def hide_and_seek_losses(
         len(images), images.shape[-1], np.random.default_rng((config.seed, step))
     )
     seen = torch.where(hidden.to(images.device), mean_colour(config, images), images)
-    return classification_alone(online(seen), part.batch, counts)
+    return classification_alone(online(seen), part.batch, counts, config)
 
 
 def hidden_places(count: int, side_px: int, rng: np.random.Generator) -> torch.Tensor:

@@ -6,7 +6,7 @@ averaged over the cells of a grid, because single pixels scatter. It is a map of
 classifier; nothing is trained on it directly.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,14 +33,17 @@ def smooth_grad(
     images: torch.Tensor,
     size: tuple[int, int],
     config: SmoothGradConfig | None = None,
+    classes: Sequence[int] | None = None,
 ) -> torch.Tensor:
-    """Saliency of every class.
+    """Saliency of classes.
 
     Args:
         network: a classifier; its parameters get no gradient.
         images: (B, 3, H, W) float in [0, 1].
         size: (h, w) of the maps, at most (H, W).
         config: noise; None takes the defaults.
+        classes: indices of those that are wanted, each of which costs a backward pass; the maps
+            of others are 0. None: all.
 
     Returns:
         (B, C, h, w) float in [0, 1), each map scaled by its own minimum and maximum.
@@ -51,18 +54,27 @@ def smooth_grad(
     total = torch.zeros(())
     for _ in range(config.samples):
         noise = torch.randn(images.shape, generator=generator).to(images.device)
-        total = total + _gradients(network, images + config.noise_share * spread * noise)
+        total = total + _gradients(network, images + config.noise_share * spread * noise, classes)
     magnitude = (total / config.samples).abs().amax(dim=2)
     return stretch(adaptive_avg_pool2d(magnitude, size))
 
 
-def _gradients(network: Callable[[torch.Tensor], CosaOutput], images: torch.Tensor) -> torch.Tensor:
-    """(B, C, 3, H, W): the gradient of each class logit by the pixels of its own picture."""
+def _gradients(
+    network: Callable[[torch.Tensor], CosaOutput],
+    images: torch.Tensor,
+    classes: Sequence[int] | None,
+) -> torch.Tensor:
+    """(B, C, 3, H, W): the gradient of each class logit by the pixels of its own picture.
+
+    0 for classes that are not wanted.
+    """
     with torch.enable_grad():
         leaf = images.detach().requires_grad_(True)
         logits = network(leaf).class_logits
         each = [
             torch.autograd.grad(logits[:, c].sum(), leaf, retain_graph=True)[0]
+            if classes is None or c in classes
+            else torch.zeros_like(images)
             for c in range(logits.shape[1])
         ]
     return torch.stack(each, dim=1)

@@ -79,6 +79,8 @@ def fit_second_stage(request: SecondStageRequest) -> Path:
     facts |= environment(request.device) | {
         "config": dataclasses.asdict(config),
         "stage": 2,
+        "steps_done": trainer.steps_done,
+        "duration_s": round(trainer.trained_s),
         "supervision": labels.supervision,
         "pixel_labels": labels.facts,
     }
@@ -109,8 +111,12 @@ def _finish(
 def _sources_of(request: SecondStageRequest) -> FitRequest:
     """The same pictures, and the same split, as a first stage with this seed."""
     config = TrainConfig(
-        network=request.config.network, mixed_cam_shares=(), seed=request.config.seed
-    )  # fmt: skip
+        network=request.config.network,
+        mixed_cam_shares=(),
+        cam_exponents=(),
+        largest_shares=(),
+        seed=request.config.seed,
+    )
     return FitRequest(
         config=config,
         data=request.data,

@@ -100,7 +100,13 @@ def _on_device(model: ModelCheckpoint, device: str) -> ModelCheckpoint:
 def _sources_of(model: ModelCheckpoint, request: LabellingRequest) -> FitRequest:
     """The sources as the first stage read them: same classes, same seed of splits and drawing."""
     seed = model.training.get("config", {}).get("seed", 0)
-    config = TrainConfig(network=model.network.config, mixed_cam_shares=(), seed=seed)
+    config = TrainConfig(
+        network=model.network.config,
+        mixed_cam_shares=(),
+        cam_exponents=(),
+        largest_shares=(),
+        seed=seed,
+    )
     return FitRequest(
         config=config,
         data=request.data,

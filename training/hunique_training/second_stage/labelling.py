@@ -62,6 +62,8 @@ class Labeller:
             (H, W) uint8: 0 background, 1 to C, 255 ignored. A class labelled absent is nowhere;
             what the segmentation claims for a class of unknown label is ignored.
         """
+        if not self._may_show(labels):
+            return np.zeros(pixels.shape[:2], np.uint8)
         look = self._look(pixels, labels)
         strength = SOURCES[self._config.source](self._model, look, self._config)
         relative = self._refine(relative_strength(strength, self._thresholds), look.image)
@@ -71,6 +73,12 @@ class Labeller:
         height, width = pixels.shape[:2]
         sized = cv2.resize(decided, (width, height), interpolation=cv2.INTER_NEAREST)
         return np.asarray(sized, np.uint8)
+
+    def _may_show(self, labels: Sequence[bool | None]) -> bool:
+        """Whether the labels leave anything for the map to be: a CAM shows present classes alone."""
+        if self._config.source == "segmentation":
+            return any(label is not False for label in labels)
+        return any(label is True for label in labels)
 
     def _look(self, pixels: NDArray[np.uint8], labels: Sequence[bool | None]) -> Look:
         """The picture with its longer side about the input size, sides in whole cells."""

@@ -1,6 +1,8 @@
 """How strongly a trained model claims each place for each class: the maps to label from.
 
-`SOURCES` names them: its segmentation, its activation maps (CAM), or its SmoothGrad.
+`SOURCES` names them: its segmentation, its activation maps (CAM), or its SmoothGrad. The main
+CAM, mixed or not, is raised to the power that the model was taught with (`cam_exponents`), for
+which its thresholds were chosen; the auxiliary CAM and SmoothGrad have none.
 """
 
 from collections.abc import Callable
@@ -10,7 +12,7 @@ import torch
 
 from hunique_training.checkpoint import ModelCheckpoint
 from hunique_training.pseudo_labels.cam_labels import CamThresholds
-from hunique_training.pseudo_labels.mixed_cam import mixed_cam
+from hunique_training.pseudo_labels.mixed_cam import mixed_cam, raised
 from hunique_training.pseudo_labels.multi_scale import AssignedMaps, multi_scale_maps
 from hunique_training.pseudo_labels.segmentation_labels import forbid_absent
 from hunique_training.pseudo_labels.smooth_grad import smooth_grad
@@ -44,7 +46,7 @@ def _segmentation(model: ModelCheckpoint, look: Look, config: LabellingConfig) -
 
 
 def _cam(model: ModelCheckpoint, look: Look, config: LabellingConfig) -> torch.Tensor:
-    return _of_present(_maps(model, look, config).cam, look)
+    return _of_present(_raised(model, _maps(model, look, config).cam), look)
 
 
 def _auxiliary_cam(model: ModelCheckpoint, look: Look, config: LabellingConfig) -> torch.Tensor:
@@ -55,11 +57,19 @@ def _mixed_cam(model: ModelCheckpoint, look: Look, config: LabellingConfig) -> t
     """Mixed as the model was taught from; the plain average where it mixed nothing."""
     maps = _maps(model, look, config)
     shares = model.training.get("config", {}).get("mixed_cam_shares") or [0.5] * maps.cam.shape[1]
-    return _of_present(mixed_cam(maps.cam, maps.auxiliary_cam, shares), look)
+    mixed = mixed_cam(maps.cam, maps.auxiliary_cam, shares)
+    return _of_present(_raised(model, mixed), look)
 
 
 def _smooth_grad(model: ModelCheckpoint, look: Look, _: LabellingConfig) -> torch.Tensor:
-    return _of_present(smooth_grad(model.network, look.image, look.grid), look)
+    present = look.present[0].nonzero().flatten().tolist()
+    maps = smooth_grad(model.network, look.image, look.grid, classes=present)
+    return _of_present(maps, look)
+
+
+def _raised(model: ModelCheckpoint, cam: torch.Tensor) -> torch.Tensor:
+    """(1, C, h, w) as it is when the model makes labels for itself while training."""
+    return raised(cam, model.training.get("config", {}).get("cam_exponents") or ())
 
 
 def _of_present(maps: torch.Tensor, look: Look) -> torch.Tensor:

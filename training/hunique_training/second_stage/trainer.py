@@ -54,6 +54,8 @@ class SecondStageTrainer:
             head_rate_factor=config.head_rate_factor,
             weight_decay=config.weight_decay,
         )
+        self.trained_s = 0.0
+        """Time spent in `fit` by all parts of the run."""
         self.steps_done = 0
         run_folder.mkdir(parents=True, exist_ok=True)
 
@@ -79,6 +81,7 @@ class SecondStageTrainer:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.trained_s = state.get("trained_s", 0.0)
         self.steps_done = state["steps_done"]
         forget_after(self.run_folder / "metrics.csv", self.steps_done)
         return True
@@ -96,6 +99,7 @@ class SecondStageTrainer:
                 progress.update()
                 if self.steps_done % REPORT_EVERY_STEPS == 0 or self.steps_done == total:
                     self._report(losses, time.monotonic() - started_s)
+                self.trained_s += time.monotonic() - started_s
                 if self.steps_done % CHECKPOINT_EVERY_STEPS == 0 or self.steps_done == total:
                     self.save(taught_by)
 
@@ -128,6 +132,7 @@ class SecondStageTrainer:
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
+                "trained_s": self.trained_s,
                 "steps_done": self.steps_done,
             },
         )
