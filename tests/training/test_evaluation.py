@@ -106,22 +106,26 @@ def test_presence_threshold_parts_what_can_be_parted() -> None:
     assert best_f1_threshold(scores, np.zeros(4, np.bool_)) == 0.5
 
 
-def _evidence(raw: float, label: bool, source: str = "s") -> PictureEvidence:
-    """100 truth pixels at probability 150, 100 others at 60, where the class is there."""
+def _evidence(
+    raw: float, label: bool, source: str = "s", levels: tuple[int, int] = (150, 60)
+) -> PictureEvidence:
+    """100 truth pixels at one level of probability, 100 others at one below, if it is there."""
     feature, other = np.zeros((1, 256), np.int64), np.zeros((1, 256), np.int64)
-    feature[0, 150] = 100 * label
-    other[0, 60], other[0, 0] = 100, 1000
+    feature[0, levels[0]] = 100 * label
+    other[0, levels[1]], other[0, 0] = 100, 1000
     return PictureEvidence(
         labels=(label,), source=source, group="g", raw_scores=np.array([raw], np.float32),
         scored=np.array([True]), feature_counts=feature, other_counts=other,
     )  # fmt: skip
 
 
-def test_operating_point_is_the_best_on_these_pictures() -> None:
-    """The pixel threshold lies where truth stays in and the rest falls out."""
-    evidence = [_evidence(0.9, True)] * 5 + [_evidence(0.1, False)] * 5
+@pytest.mark.parametrize("levels", [(150, 60), (20, 10), (245, 230)])
+def test_operating_point_is_the_best_on_these_pictures(levels: tuple[int, int]) -> None:
+    """The pixel threshold lies where truth stays in and the rest falls out, however low or high."""
+    evidence = [_evidence(0.9, True, levels=levels)] * 5
+    evidence += [_evidence(0.1, False, levels=levels)] * 5
     point = choose_operating_point(evidence, 0)
-    assert 60 / 255 < point.pixel_threshold <= 150 / 255
+    assert levels[1] / 255 < point.pixel_threshold <= levels[0] / 255
     scores = [calibrated(np.float32(raw), point.calibration_scale, point.calibration_offset)
               for raw in (0.1, 0.9)]  # fmt: skip
     assert scores[0] < point.presence_threshold < scores[1]

@@ -14,9 +14,10 @@ from scipy.optimize import minimize
 from hunique_training.checkpoint import ClassOperatingPoint
 from hunique_training.evaluation.evidence import PictureEvidence, iou_by_threshold
 
-PIXEL_RANGE = (51, 250)
-"""Pixel thresholds tried, of 255: 0.2 to 0.98. High ones matter: losses that weigh a small
-feature as much as all the rest make probabilities around it large."""
+PIXEL_RANGE = (8, 250)
+"""Pixel thresholds tried, of 255: 0.03 to 0.98. High ones matter: losses that weigh a small
+feature as much as all the rest make probabilities around it large. Low ones too: a CAM pooled
+over fewer places than a feature covers is sure of its core alone."""
 
 
 def choose_operating_point(
