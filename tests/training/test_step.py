@@ -136,7 +136,7 @@ def test_switches_switch_losses_off() -> None:
     [
         ({"threshold": "adaptive"}, "'fixed' or 'dynamic'"),
         ({"weighting": "raw"}, "'none' or 'reliability'"),
-        ({"mean_over_pixels": True}, "choose one"),
+        ({"class_balanced": True}, "choose one"),
     ],
 )
 def test_unknown_switches_are_refused(values: dict[str, object], told: str) -> None:

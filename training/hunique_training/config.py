@@ -56,7 +56,7 @@ class TrainConfig:
     which leave the segmentation untrained."""
     network: NetworkConfig = field(
         default_factory=lambda: NetworkConfig(
-            cam_mask_shares=(0.0, 0.0, 1.0, 0.5),
+            cam_mask_shares=(0.0, 0.0, 1.0, 1.0),
             local_top_shares=(0.15, 0.015, 0.02, 0.03),
             local_hidden=128,
             local_noise=(1.0, 1.0, 0.0, 1.0),
@@ -105,7 +105,7 @@ class TrainConfig:
     threshold: str = "fixed"
     """`fixed`: the two below, with pixels between them ignored. `dynamic`: one that follows
     where recent CAMs part in two, with no pixel ignored, as in the paper."""
-    thresholds: CamThresholds = field(default_factory=lambda: CamThresholds(high=0.6, low=0.35))
+    thresholds: CamThresholds = field(default_factory=lambda: CamThresholds(high=0.6, low=0.45))
     """For pseudo-labels from the CAM."""
     auxiliary_thresholds: CamThresholds = field(
         default_factory=lambda: CamThresholds(high=0.55, low=0.25)
@@ -131,7 +131,7 @@ class TrainConfig:
     lost_feature_score: float = 0.3
     """A crop of a picture that shows a class, of which the assignment network's score is below
     this, has lost the feature: no pseudo-label and no guidance of that class. 0: never."""
-    cam_exponents: tuple[float, ...] = (0.35, 1.3, 0.5, 0.4)
+    cam_exponents: tuple[float, ...] = (0.4, 1.3, 0.5, 0.45)
     """Power to which the CAM that makes the main pseudo-labels is raised, by class. Below 1 it
     lifts what is weaker than the peak: a tattoo has few places that tell and many that belong.
     Above 1 it trims what the grid of the CAM smears beyond a feature as thin as a ring. Empty:
@@ -161,11 +161,12 @@ class TrainConfig:
     """How often the refinement is repeated."""
     rectify_guided_cam: bool = False
     """Whether the guided CAM passes ReLU first, as in the release."""
-    class_balanced: bool = True
-    """Whether each class present weighs the same in the CAM-to-segmentation loss."""
-    mean_over_pixels: bool = False
-    """Whether that loss is the paper's mean over pixels, rather than that of the background
-    and that of the foreground, half each. Excludes `class_balanced`."""
+    class_balanced: bool = False
+    """Whether each class present weighs the same in the CAM-to-segmentation loss. What is small
+    is then found sooner and outlined too widely."""
+    mean_over_pixels: bool = True
+    """Whether that loss is the paper's mean over pixels. Neither of both: that of the background
+    and that of the foreground, half each."""
     segmentation_temperature: float = 0.01
     """Temperature of segmentation pseudo-labels."""
     weights: LossWeights = field(

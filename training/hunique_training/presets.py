@@ -54,7 +54,7 @@ def release() -> TrainConfig:
         guidance_start_step=6_000,
         guide_silent_classes=True,
         rectify_guided_cam=True,
-        class_balanced=False,
+        mean_over_pixels=False,
         weights=LossWeights(regulariser=0.05),
     )
 
