@@ -87,10 +87,11 @@ class HuniqueClient:
         classes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
         detail: str | None = None,
+        model: str = "",
         deadline_s: float = DEFAULT_DEADLINE_S,
     ) -> SegmentResult:
         """Find the features of one picture; see `hunique_client.HuniqueClient.segment`."""
-        wish = make_wish(classes, outputs, detail)
+        wish = make_wish(classes, outputs, detail, model)
         request = await asyncio.to_thread(make_request, image, wish)
         try:
             return read_response(await self._stub.Segment(request, timeout=deadline_s))
@@ -104,14 +105,15 @@ class HuniqueClient:
         classes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
         detail: str | None = None,
+        model: str = "",
     ) -> AsyncIterator[Outcome]:
         """Many pictures; see `hunique_client.HuniqueClient.segment_many`."""
-        wish = make_wish(classes, outputs, detail)
+        wish = make_wish(classes, outputs, detail, model)
         waits_s = RECONNECT_S if self._private is None else ()
         return AioManyPictures(self._stub, images, wish, waits_s).outcomes()
 
     async def describe_model(self, name: str = "") -> ModelDescription:
-        """What model is served; see `hunique_client.HuniqueClient.describe_model`."""
+        """What a model is; see `hunique_client.HuniqueClient.describe_model`."""
         request = pb.DescribeModelRequest(name=name)
         try:
             return read_description(

@@ -81,7 +81,7 @@ class AioManyPictures:
 
     async def _ask_max_bytes(self) -> int:
         """The largest picture that the server takes."""
-        request = pb.DescribeModelRequest()
+        request = pb.DescribeModelRequest(name=self._wish.model)
         try:
             described = await self._stub.DescribeModel(request, timeout=channel.DESCRIBE_DEADLINE_S)
         except grpc.RpcError as error:

@@ -22,7 +22,7 @@ try:
     from hunique_client.connection_options import connection_options, read_credentials
     from hunique_client.errors import HuniqueClientError
     from hunique_client.results import Detail
-    from hunique_client.segment_command import Job, run_job
+    from hunique_client.segment_command import Job, describe_model, run_job
     from hunique_client.table import print_model
 except ImportError as missing:
     print(f"hunique-client needs {missing.name}: pip install 'hunique[client]'", file=sys.stderr)
@@ -35,6 +35,13 @@ SERVER_HELP = (
     "HOST:PORT or unix:PATH of a server. Without it a private one is started for the time of the "
     "command, which takes about a second."
 )
+
+
+model_option = click.option(
+    "--model", default="", metavar="NAME[:VERSION]", show_envvar=True, show_default=False,
+    help="Model to ask, or an alias of it. Default: the one that the server gives to whoever "
+    "names none.",
+)  # fmt: skip
 
 
 class _Cancelled(BaseException):
@@ -67,6 +74,7 @@ def commands(context: click.Context, server: str | None) -> None:
               "down to the picture's own pixels, for large photographs. Default: the server's.")  # fmt: skip
 @click.option("--classes", show_envvar=True, metavar="NAME,...",
               help="Classes to assess; default all. `hunique-client describe` lists them.")  # fmt: skip
+@model_option
 @click.option("--recursive", "-r", is_flag=True, show_envvar=True,
               help="Take pictures of sub-folders too.")  # fmt: skip
 @click.option("--server", metavar="ADDRESS", help=f"{SERVER_HELP}  [env var: HUNIQUE_SERVER]")
@@ -84,21 +92,22 @@ def segment(
 
 @commands.command("describe")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+@model_option
 @click.option("--server", metavar="ADDRESS", help=f"{SERVER_HELP}  [env var: HUNIQUE_SERVER]")
 @connection_options
 @click.pass_obj
 def describe(
-    server_of_group: str | None, /, server: str | None, json_wanted: bool, **rest: Any
+    server_of_group: str | None, /, server: str | None, json_wanted: bool, model: str, **rest: Any
 ) -> None:
-    """Say which model is served: identity, classes, thresholds, training data."""
+    """Say what a served model is: identity, classes, thresholds, training data."""
     with HuniqueClient(server or server_of_group, read_credentials(rest)) as client:
-        model = client.describe_model()
+        found = describe_model(client, model)
     if json_wanted:
-        values = {"name": model.name, "version": model.version, "sha256": model.sha256}
-        values |= {"engine": model.engine}
-        click.echo(json.dumps({**values, "classes": model.classes, **model.facts}, indent=2))
+        values = {"name": found.name, "version": found.version, "sha256": found.sha256}
+        values |= {"engine": found.engine}
+        click.echo(json.dumps({**values, "classes": found.classes, **found.facts}, indent=2))
     else:
-        print_model(Console(), model)
+        print_model(Console(), found)
 
 
 @contextlib.contextmanager

@@ -63,6 +63,7 @@ class HuniqueClient:
         classes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
         detail: str | None = None,
+        model: str = "",
         deadline_s: float = DEFAULT_DEADLINE_S,
     ) -> SegmentResult:
         """Find the features of one picture.
@@ -72,12 +73,13 @@ class HuniqueClient:
             classes: classes to assess; None: all.
             outputs: see `Output`; None: masks as PNG and polygons.
             detail: see `Detail`; None: the server's default.
+            model: NAME, NAME:VERSION or an alias; empty: the server's default model.
             deadline_s: how long it may take.
 
         Raises:
             HuniqueClientError: see the tree in `hunique_client.errors`.
         """
-        request = make_request(image, make_wish(classes, outputs, detail))
+        request = make_request(image, make_wish(classes, outputs, detail, model))
         try:
             return read_response(self._stub.Segment(request, timeout=deadline_s))
         except grpc.RpcError as error:
@@ -90,6 +92,7 @@ class HuniqueClient:
         classes: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
         detail: str | None = None,
+        model: str = "",
     ) -> Iterator[Outcome]:
         """Find the features of many pictures; outcomes come as they are ready.
 
@@ -103,21 +106,22 @@ class HuniqueClient:
             classes: classes to assess; None: all.
             outputs: see `Output`; None: masks as PNG and polygons.
             detail: see `Detail`; None: the server's default.
+            model: NAME, NAME:VERSION or an alias; empty: the server's default model.
 
         Raises:
             ServerUnavailableError: there is no server, or it went away and did not come back.
             HuniqueClientError: see the tree in `hunique_client.errors`.
         """
-        wish = make_wish(classes, outputs, detail)
+        wish = make_wish(classes, outputs, detail, model)
         # a private server that ended does not come back
         waits_s = RECONNECT_S if self._private is None else ()
         return ManyPictures(self._stub, images, wish, waits_s).outcomes()
 
     def describe_model(self, name: str = "") -> ModelDescription:
-        """What model is served.
+        """What a model is.
 
         Args:
-            name: the model that is expected; empty: whichever is served.
+            name: NAME, NAME:VERSION or an alias; empty: the server's default model.
 
         Raises:
             HuniqueClientError: see the tree in `hunique_client.errors`.

@@ -89,7 +89,7 @@ class ManyPictures:
 
     def _ask_max_bytes(self) -> int:
         """The largest picture that the server takes; a larger one would end the stream."""
-        request = pb.DescribeModelRequest()
+        request = pb.DescribeModelRequest(name=self._wish.model)
         try:
             described = self._stub.DescribeModel(request, timeout=channel.DESCRIBE_DEADLINE_S)
         except grpc.RpcError as error:

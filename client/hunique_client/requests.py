@@ -26,10 +26,15 @@ class Wish:
     """What to return; empty: masks as PNG and polygons."""
     detail: Detail | None = None
     """How closely to look; None: the server's default."""
+    model: str = ""
+    """NAME, NAME:VERSION or an alias; empty: the server's default model."""
 
 
 def make_wish(
-    classes: Iterable[str] | None, outputs: Iterable[str] | None, detail: str | None
+    classes: Iterable[str] | None,
+    outputs: Iterable[str] | None,
+    detail: str | None,
+    model: str = "",
 ) -> Wish:
     """Understand what a caller wants.
 
@@ -40,6 +45,7 @@ def make_wish(
         classes=tuple(classes or ()),
         outputs=tuple(Output(output) for output in outputs or ()),
         detail=None if detail is None else Detail(detail),
+        model=model,
     )
 
 
@@ -64,6 +70,7 @@ def make_request(
         classes=wish.classes,
         outputs=[f"OUTPUT_{output.name}" for output in wish.outputs],
         detail="DETAIL_UNSPECIFIED" if wish.detail is None else f"DETAIL_{wish.detail.name}",
+        model=wish.model,
     )
 
 

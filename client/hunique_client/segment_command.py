@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hunique_client.client import HuniqueClient
 from hunique_client.documents import document, error_document
-from hunique_client.errors import HuniqueClientError
+from hunique_client.errors import HuniqueClientError, InvalidRequestError
 from hunique_client.inputs import STANDARD_INPUT, list_pictures
 from hunique_client.progress import Advance, shown_progress
 from hunique_client.result_folder import ResultExistsError, ResultFolder
@@ -44,6 +44,8 @@ class Job:
     """Classes to assess; empty: all."""
     recursive: bool
     """Whether sub-folders are taken too."""
+    model: str = ""
+    """Model to ask; empty: the server's default."""
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.
@@ -88,14 +90,14 @@ def run_job(job: Job, open_client: Callable[[], HuniqueClient]) -> int:
     """Do the job; returns the exit code.
 
     Raises:
-        click.UsageError: an input or a class that is not there.
+        click.UsageError: an input, a model or a class that is not there.
         HuniqueClientError: no server, or it went away.
     """
     names = list_pictures(job.inputs, job.out, recursive=job.recursive)
     folder = ResultFolder(job.out, overwrite=job.overwrite) if job.out else None
     tally = _Tally(count=len(names))
     with open_client() as client:
-        model = client.describe_model()
+        model = describe_model(client, job.model)
         _check_classes(job.classes, model)
         try:
             with shown_progress(len(names)) as advance:
@@ -105,6 +107,7 @@ def run_job(job: Job, open_client: Callable[[], HuniqueClient]) -> int:
                     classes=job.classes,
                     outputs=job.outputs,
                     detail=job.detail,
+                    model=job.model,
                 ):
                     run.report(outcome)
         finally:
@@ -119,7 +122,7 @@ class _Run:
     Args:
         job: what was asked for.
         folder: where results go.
-        model_sha256: of the model that is served.
+        model_sha256: of the model that is asked.
         tally: what is counted.
         advance: shows progress.
     """
@@ -206,6 +209,19 @@ def _read_standard_input() -> bytes:
     """In pieces, because a single read notices a signal only while it waits."""
     stream = cast("io.BufferedReader", sys.stdin.buffer)
     return b"".join(iter(lambda: stream.read1(65536), b""))
+
+
+def describe_model(client: HuniqueClient, model: str) -> ModelDescription:
+    """What the model is that a command names.
+
+    Raises:
+        click.UsageError: the server has no such model.
+        HuniqueClientError: no server, or it went away.
+    """
+    try:
+        return client.describe_model(model)
+    except InvalidRequestError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _check_classes(classes: Iterable[str], model: ModelDescription) -> None:

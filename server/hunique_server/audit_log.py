@@ -39,7 +39,7 @@ class AuditLog:
 
     Args:
         config: where, signed with what, and what to do when it cannot be written.
-        model_sha256: of the served bundle.
+        model_sha256: says the digest of the default model, for what was done with none.
         append: writes entries; None: to the file that the configuration names.
 
     Raises:
@@ -49,7 +49,7 @@ class AuditLog:
     def __init__(
         self,
         config: AuditConfig,
-        model_sha256: str,
+        model_sha256: Callable[[], str],
         append: Callable[[list[Entry]], None] | None = None,
     ) -> None:
         self._config = config
@@ -105,14 +105,15 @@ class AuditLog:
             self._file.close()
 
     def _entry(self, record: PictureRecord) -> Entry:
-        models = {one.model_sha256 for one in record.examined} or {self._model_sha256}
         entry: Entry = {
             "time": utc_text(record.ended_ns / 1e9),
             "identity": record.identity.name,
             "method": record.method,
             "code": record.code.name,
-            "model_sha256": min(models),
+            "model_sha256": record.model_sha256 or self._model_sha256(),
         }
+        if record.change is not None:
+            entry["model"] = record.change.model
         if self._config.inputs:
             entry["input_sha256"] = [one.input_sha256 for one in record.examined]
         return entry

@@ -1,22 +1,21 @@
-"""`hunique-server`: serve a bundle over gRPC."""
+"""`hunique-server`: serve bundles over gRPC."""
 
 import asyncio
 import json
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 try:
-    from hunique_models.bundle import default_bundle_path
     from hunique_models.errors import HuniqueError
     from hunique_server.allocator import share_arenas
     from hunique_server.audit_command import audit_verify
     from hunique_server.config import ConfigError, ServerConfig
     from hunique_server.cores import usable_cores
     from hunique_server.lifecycle import serve
+    from hunique_server.model_options import model_options, read_models
     from hunique_server.security_options import read_security, security_options
     from hunique_server.token_command import token
 except ImportError as error:
@@ -64,8 +63,7 @@ class _Workers(click.IntRange):
     epilog="Every flag can be given as a variable HUNIQUE_SERVER_<FLAG>; the flag wins.",
 )
 @click.version_option(package_name="hunique")
-@click.option("--bundle", type=click.Path(path_type=Path), show_envvar=True, show_default=False,
-              help="Folder of the model to serve. Default: the model that comes with hunique.")  # fmt: skip
+@model_options
 @click.option("--listen", multiple=True, default=("127.0.0.1:50051",), show_envvar=True,
               help="HOST:PORT or unix:PATH of the gRPC service; repeat it for several, in the "
               "variable put spaces between them. "
@@ -77,7 +75,7 @@ class _Workers(click.IntRange):
               "native-tensorrt (an engine of hunique-export). A device that is not there is an "
               "error, never a silent fallback.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=0), default=0, show_envvar=True,
-              help="Cores that runs on the CPU may use. 0 takes those this process may use; give "
+              help="Cores that runs of a model on the CPU may use. 0 takes those this process may use; give "
               "fewer where other programs need them.")  # fmt: skip
 @click.option("--workers", type=_Workers(min=1), metavar="auto|N", default="auto", show_envvar=True,
               help="auto: on the CPU a picture that is alone gets all --threads, in a crowd each "
@@ -110,7 +108,6 @@ class _Workers(click.IntRange):
 def main(
     context: click.Context,
     /,
-    bundle: Path | None,
     admin_listen: str,
     threads: int,
     workers: int,
@@ -121,7 +118,7 @@ def main(
     log_format: str,
     **rest: object,
 ) -> None:
-    """Serve a model over gRPC, or do what a command says.
+    """Serve models over gRPC, or do what a command says.
 
     The services are hunique.v1.HandFeatures, the Open Inference Protocol
     (inference.GRPCInferenceService), health and reflection.
@@ -133,13 +130,13 @@ def main(
     cores = usable_cores()
     try:
         config = ServerConfig(
-            bundle=bundle or default_bundle_path(),
             admin_listen="" if admin_listen == "none" else admin_listen,
             threads=threads or cores,
             workers=workers,
             max_queue_bytes=max_queue_mib * _MIB,
             max_image_bytes=max_image_mib * _MIB,
             max_image_pixels=max_image_megapixels * 1_000_000,
+            **read_models(rest),
             **read_security(rest),
             **rest,  # type: ignore[arg-type]
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from hunique_server.addresses import is_host_and_port, is_unix
 from hunique_server.audit_config import AuditConfig
 from hunique_server.config_error import ConfigError
+from hunique_server.model_reference import ModelNameError, ModelReference
 from hunique_server.security_config import SecurityConfig
 
 __all__ = ["ConfigError", "ServerConfig", "is_unix"]
@@ -15,8 +16,12 @@ __all__ = ["ConfigError", "ServerConfig", "is_unix"]
 class ServerConfig:
     """Everything that can be chosen. Flags and variables are in `hunique_server.cli`."""
 
-    bundle: Path
-    """The model."""
+    bundles: tuple[Path, ...] = ()
+    """Models to begin with; the first one is the default."""
+    model_repository: Path | None = None
+    """Folder of bundles, NAME/VERSION, from which models may be loaded; None: none may."""
+    load: tuple[str, ...] = ()
+    """Models of the repository to begin with, NAME or NAME:VERSION."""
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
     """Addresses of the gRPC service: HOST:PORT or unix:PATH."""
     admin_listen: str = "127.0.0.1:9464"
@@ -61,6 +66,7 @@ class ServerConfig:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
         if self.drain_s < 0:
             raise ConfigError(f"drain_s must be at least 0, found {self.drain_s}")
+        self._check_models()
         if not self.listen:
             raise ConfigError("expected at least one address to listen on, found none")
         if self.max_queue_bytes < self.max_image_bytes:
@@ -74,6 +80,21 @@ class ServerConfig:
         self.security.check_listen(self.listen)
         if self.admin_listen and not is_host_and_port(self.admin_listen):
             raise ConfigError(f"expected HOST:PORT, found {self.admin_listen!r}")
+
+    def _check_models(self) -> None:
+        if not self.bundles and self.model_repository is None:
+            raise ConfigError("expected a bundle or a model repository, found neither")
+        if self.load and self.model_repository is None:
+            raise ConfigError("--load names models of a repository: give --model-repository")
+        if self.model_repository is not None and not self.model_repository.is_dir():
+            raise ConfigError(
+                f"expected a folder of bundles, found none at {self.model_repository}"
+            )
+        for text in self.load:
+            try:
+                ModelReference.parse(text)
+            except ModelNameError as error:
+                raise ConfigError(f"--load: {error}") from error
 
     @property
     def decoders(self) -> int:

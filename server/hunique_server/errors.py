@@ -15,6 +15,7 @@ import grpc
 from hunique_models.errors import ImageTooLargeError, InputError
 from hunique_server.admission import QueueFullError
 from hunique_server.batcher import BatcherClosedError, DeadlinePassedError
+from hunique_server.model_reference import ModelNameError
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,19 @@ class RequestError(Exception):
 
 
 class ModelNotServedError(Exception):
-    """Another model or version was asked for than the one that is served."""
+    """A model or version was asked for that is not served."""
+
+
+class NoSuchBundleError(Exception):
+    """The model repository has no such model or version."""
+
+
+class NoRepositoryError(Exception):
+    """The server was started without a model repository, and so with all the models it has."""
+
+
+class ChangeRefusedError(Exception):
+    """What is served could not be changed, and was not; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +56,11 @@ _CODES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (ImageTooLargeError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (InputError, grpc.StatusCode.INVALID_ARGUMENT),
     (RequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (ModelNameError, grpc.StatusCode.INVALID_ARGUMENT),
     (ModelNotServedError, grpc.StatusCode.NOT_FOUND),
+    (NoSuchBundleError, grpc.StatusCode.NOT_FOUND),
+    (NoRepositoryError, grpc.StatusCode.UNIMPLEMENTED),
+    (ChangeRefusedError, grpc.StatusCode.FAILED_PRECONDITION),
     (QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DeadlinePassedError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BatcherClosedError, grpc.StatusCode.UNAVAILABLE),
@@ -62,13 +79,3 @@ def failure_of(error: BaseException) -> Failure:
         code=grpc.StatusCode.INTERNAL,
         message="The server failed on this picture; its log says why. Other pictures are served.",
     )
-
-
-def check_model_name(name: str, served: str) -> None:
-    """Let pass what names the served model: its name, "default", or nothing.
-
-    Raises:
-        ModelNotServedError: it names another one.
-    """
-    if name not in ("", "default", served):
-        raise ModelNotServedError(f"expected the model {served!r} or no name, found {name[:64]!r}")

@@ -3,6 +3,7 @@
 Parts that were not asked for are not even imported.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import grpc
@@ -23,13 +24,15 @@ class Guards:
     Args:
         config: who may call, and what is kept of it.
         metrics: what is counted.
-        model_sha256: of the served bundle.
+        model_sha256: says the digest of the default model.
 
     Raises:
         ConfigError: a file cannot be used, or a package is missing.
     """
 
-    def __init__(self, config: ServerConfig, metrics: Metrics, model_sha256: str) -> None:
+    def __init__(
+        self, config: ServerConfig, metrics: Metrics, model_sha256: Callable[[], str]
+    ) -> None:
         security = config.security
         self._credentials = _credentials(config, metrics)
         with ExitStack() as begun:
@@ -80,7 +83,7 @@ def _traces(config: ServerConfig, begun: ExitStack) -> tuple[Observer, ...]:
 
 
 def _audit(
-    config: ServerConfig, metrics: Metrics, model_sha256: str, begun: ExitStack
+    config: ServerConfig, metrics: Metrics, model_sha256: Callable[[], str], begun: ExitStack
 ) -> tuple[tuple[Observer, ...], Gate | None]:
     if config.audit.log is None:
         return (), None

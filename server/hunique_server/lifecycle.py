@@ -1,7 +1,7 @@
 """The life of a server: open, prove, serve, drain, end.
 
-Ready means: the bundle's digests held, the engine ran, and it gave the known answer. At
-the end: NOT_SERVING, no new calls, running ones finish within the drain time, the rest
+Ready means: the digests of all bundles that it begins with held, and their engines passed the
+self-test. At the end: NOT_SERVING, no new calls, running ones finish within the drain time, the rest
 fail with UNAVAILABLE.
 """
 
@@ -10,35 +10,29 @@ import contextlib
 import itertools
 import logging
 import os
-import platform
 import signal
 import socket
-from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
 
-import cv2
 import grpc
-import numpy as np
-import PIL
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from hunique_models.bundle import Bundle
-from hunique_models.engine import Engine, EngineInfo
+from hunique_models.engine import Engine
 from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
-from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 from hunique_server.admin import AdminServer
 from hunique_server.config import ConfigError, ServerConfig, is_unix
-from hunique_server.engines import Engines
 from hunique_server.guards import Guards
 from hunique_server.health import SERVICE_NAME as HEALTH_NAME
 from hunique_server.health import Health
 from hunique_server.metrics import Metrics
 from hunique_server.oip_service import SERVICE_NAME as OIP_NAME
 from hunique_server.oip_service import OpenInference
-from hunique_server.segmenter import Segmenter
+from hunique_server.premises import Premises
+from hunique_server.repository import ModelRepository
+from hunique_server.served_models import ServedModels
 from hunique_server.service import SERVICE_NAME, HandFeatures
 
 logger = logging.getLogger(__name__)
@@ -48,11 +42,11 @@ _STDIN = 0
 
 
 class Server:
-    """One server of one bundle.
+    """One server.
 
     Args:
         config: what was chosen.
-        engine: runs the bundle; None opens the one that the configuration names.
+        engine: runs the first bundle; None opens the one that the configuration names.
     """
 
     def __init__(self, config: ServerConfig, engine: Engine | None = None) -> None:
@@ -61,18 +55,20 @@ class Server:
         self.addresses: list[str] = []
         """What the gRPC service listens on, once started."""
         self.admin: AdminServer | None = None
+        self.models = ServedModels(self.metrics)
+        """What is served."""
         self._given_engine = engine
         self._health = Health(SERVICE_NAME, OIP_NAME)
         self._ready = False
         self._undo = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
-        """Open and prove the model, then listen.
+        """Open and prove the models, then listen.
 
         Raises:
-            BundleError: the bundle does not open.
-            EngineError: the engine is not there or does not give the known answer.
-            ConfigError: an address cannot be listened on.
+            BundleError: a bundle does not open.
+            EngineError: an engine is not there or fails its self-test.
+            ConfigError: there is nothing to serve, or an address cannot be listened on.
         """
         try:
             await self._start()
@@ -83,23 +79,14 @@ class Server:
     async def _start(self) -> None:
         if self.config.admin_listen:
             self._start_admin()
-        bundle = Bundle.open(self.config.bundle)
-        engines = Engines(bundle, self.config, self._given_engine)
-        self._undo.callback(engines.close)
-        layout = await asyncio.to_thread(engines.prove)
-        model = _identity(bundle, engines.describe())
-        segmenter = Segmenter(self.config, bundle.manifest, layout, model, self.metrics)
-        segmenter.start()
-        call_soon = asyncio.get_running_loop().call_soon_threadsafe
-        Thread(target=engines.widen, args=(call_soon,), name="widening", daemon=True).start()
-        self._undo.push_async_callback(segmenter.close)
-        self.metrics.model_info.info(
-            {"name": model.name, "version": model.version, "sha256": model.sha256,
-             "engine": model.engine}
-        )  # fmt: skip
-        features = HandFeatures(segmenter, self.metrics)
-        inference = OpenInference(segmenter, self.metrics, lambda: self._ready)
-        guards = Guards(self.config, self.metrics, model.sha256)
+        premises = Premises(self.config, self.metrics)
+        self._undo.push_async_callback(premises.close)
+        repository = ModelRepository(self.config, premises, self.models)
+        self._undo.push_async_callback(repository.close)
+        await repository.start(self._given_engine)
+        features = HandFeatures(self.models, self.metrics)
+        inference = OpenInference(self.models, repository, self.metrics, lambda: self._ready)
+        guards = Guards(self.config, self.metrics, lambda: self.models.catalogue.find().sha256)
         self._undo.push_async_callback(asyncio.to_thread, guards.close)
         server = self._build_server(features, inference, guards)
         for address in self.config.listen:
@@ -221,21 +208,3 @@ def _refuse_socket_in_use(path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError):
             return
     raise ConfigError(f"cannot listen on unix:{path}: it is in use")
-
-
-def _identity(bundle: Bundle, info: EngineInfo) -> pb.ModelIdentity:
-    return pb.ModelIdentity(
-        name=bundle.manifest.name,
-        version=bundle.manifest.version,
-        sha256=bundle.sha256,
-        engine=info.name,
-        runtime_versions={
-            "hunique": version("hunique"),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "pillow": PIL.__version__,
-            "grpcio": grpc.__version__,
-            **info.runtime_versions,
-        },
-    )

@@ -1,11 +1,12 @@
 """Prometheus metrics of one server. No label ever holds a name or a picture."""
 
+from collections.abc import Iterable
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
-    Info,
     PlatformCollector,
     ProcessCollector,
 )
@@ -13,6 +14,10 @@ from prometheus_client import (
 _DURATION_BUCKETS_S = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
+
+
+ModelLabels = tuple[str, str, str, str]
+"""Name, version, SHA-256 and engine."""
 
 
 class Metrics:
@@ -66,12 +71,25 @@ class Metrics:
             "hunique_findings_total", "Findings by class and status.",
             ["class", "status"], registry=self.registry,
         )  # fmt: skip
-        self.model_info = Info("hunique_model", "The model that is served.", registry=self.registry)
+        self._model_info = Gauge(
+            "hunique_model_info", "The models in memory.",
+            ["name", "version", "sha256", "engine"], registry=self.registry,
+        )  # fmt: skip
+        self._named_models: set[ModelLabels] = set()
         self.audit_entries = self._gauge("audit_entries", "Entries of the audit log on disk.")
         self.audit_failing = self._gauge("audit_failing", "1 while it cannot be written.")
         self.certificate_expiry = self._gauge(
             "tls_certificate_expiry_timestamp_seconds", "When the certificate ends; 0: none."
         )
+
+    def name_models(self, models: Iterable[ModelLabels]) -> None:
+        """Say which models are in memory now: name, version, digest and engine of each."""
+        named = set(models)
+        for gone in self._named_models - named:
+            self._model_info.remove(*gone)
+        for model in named:
+            self._model_info.labels(*model).set(1)
+        self._named_models = named
 
     def _gauge(self, name: str, what: str) -> Gauge:
         return Gauge(f"hunique_{name}", what, registry=self.registry)

@@ -18,7 +18,7 @@ from hunique_models.pipeline import PictureFindings
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2 as v1
 from hunique_server.convert import Wish
-from hunique_server.errors import Failure, ModelNotServedError, RequestError, check_model_name
+from hunique_server.errors import Failure, RequestError
 from hunique_server.oip_metadata import LOOKS, OUTPUTS, PICTURES, TensorMetadata, inputs
 from hunique_server.oip_tensors import (
     InputTensor,
@@ -103,28 +103,12 @@ class PicturesCall:
         return not _OF_ONE_PICTURE.isdisjoint(self.outputs)
 
 
-def check_model(name: str, version: str, manifest: Manifest) -> None:
-    """Let pass what names the served model and, if any, its version.
-
-    Raises:
-        ModelNotServedError: it names another one.
-    """
-    check_model_name(name, manifest.name)
-    if version not in ("", manifest.version):
-        raise ModelNotServedError(
-            f"expected version {manifest.version!r} of {manifest.name!r} or none, "
-            f"found {version[:64]!r}"
-        )
-
-
 def read_call(request: pb.ModelInferRequest, manifest: Manifest) -> LooksCall | PicturesCall:
-    """Understand a request.
+    """Understand a request to the model of a manifest.
 
     Raises:
-        ModelNotServedError: another model or version was asked for.
-        RequestError: anything else that cannot be served.
+        RequestError: it cannot be served.
     """
-    check_model(request.model_name, request.model_version, manifest)
     tensor = _only_input(request, manifest)
     raw = request.raw_input_contents[0] if request.raw_input_contents else None
     check_contents(tensor, is_raw=raw is not None)

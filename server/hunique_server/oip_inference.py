@@ -33,7 +33,7 @@ class Inference:
     """From a request to its answer; who may come in is decided in between, by the caller.
 
     Args:
-        segmenter: does the work.
+        segmenter: does the work, with the model that the request names.
     """
 
     def __init__(self, segmenter: Segmenter) -> None:
@@ -45,7 +45,6 @@ class Inference:
         """Understand a request.
 
         Raises:
-            ModelNotServedError: another model or version was asked for.
             ImageTooLargeError: more bytes than any picture may have.
             RequestError: anything else that cannot be served.
         """

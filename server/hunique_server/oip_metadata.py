@@ -1,4 +1,6 @@
-"""What the Open Inference Protocol tells of the served model: its inputs and outputs."""
+"""What the Open Inference Protocol tells of a model: its inputs and outputs."""
+
+from collections.abc import Iterable
 
 from hunique_models.manifest import Manifest
 from hunique_proto.inference import open_inference_pb2 as pb
@@ -36,11 +38,11 @@ def outputs(manifest: Manifest) -> dict[str, TensorMetadata]:
     )
 
 
-def model_metadata(manifest: Manifest) -> pb.ModelMetadataResponse:
-    """Name, version, inputs and outputs."""
+def model_metadata(manifest: Manifest, versions: Iterable[str]) -> pb.ModelMetadataResponse:
+    """Name, versions that are served, inputs and outputs."""
     return pb.ModelMetadataResponse(
         name=manifest.name,
-        versions=[manifest.version],
+        versions=versions,
         platform=PLATFORM,
         inputs=inputs(manifest).values(),
         outputs=outputs(manifest).values(),

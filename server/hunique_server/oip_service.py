@@ -1,15 +1,12 @@
 """The gRPC service `inference.GRPCInferenceService`: convert, call, convert.
 
-The Open Inference Protocol beside `hunique.v1.HandFeatures`: the same segmenter, admission,
+The Open Inference Protocol beside `hunique.v1.HandFeatures`: the same models, admission,
 batches, deadlines and errors.
 """
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from importlib.metadata import version
-from typing import NoReturn
-
-import grpc
 
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.inference import open_inference_pb2_grpc as pb_grpc
@@ -17,35 +14,38 @@ from hunique_server.caller import Caller, Priority
 from hunique_server.calls import Calls, Context, caller_of, caller_or_refuse, refuse
 from hunique_server.errors import Failure, ModelNotServedError, failure_of
 from hunique_server.metrics import Metrics
-from hunique_server.oip_convert import check_model, write_stream_response
+from hunique_server.oip_convert import write_stream_response
 from hunique_server.oip_inference import Inference
 from hunique_server.oip_metadata import model_metadata
-from hunique_server.segmenter import Segmenter
+from hunique_server.oip_repository import read_load, read_unload, write_index
+from hunique_server.picture_record import ModelChange, note_change
+from hunique_server.repository import ModelRepository
+from hunique_server.served_models import ServedModels
 from hunique_server.streams import Streams
 
 SERVICE_NAME = "inference.GRPCInferenceService"
-_EXTENSIONS = ("binary_tensor_data", "parameters")
-_NO_REPOSITORY = Failure(
-    code=grpc.StatusCode.UNIMPLEMENTED,
-    message="This server serves the one bundle that it was started with (--bundle) and neither "
-    "loads nor unloads models. Start a server with another --bundle for another model.",
-)
+_EXTENSIONS = ("binary_tensor_data", "model_repository", "parameters")
 
 
 class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
     """`inference.GRPCInferenceService`.
 
     Args:
-        segmenter: does the work.
+        models: do the work.
+        repository: changes what they are.
         metrics: what is counted.
         is_ready: whether requests are taken.
     """
 
     def __init__(
-        self, segmenter: Segmenter, metrics: Metrics, is_ready: Callable[[], bool]
+        self,
+        models: ServedModels,
+        repository: ModelRepository,
+        metrics: Metrics,
+        is_ready: Callable[[], bool],
     ) -> None:
-        self._inference = Inference(segmenter)
-        self._manifest = segmenter.manifest
+        self._models = models
+        self._repository = repository
         self._calls = Calls(metrics)
         self._streams = Streams(ordered=True)
         self._is_ready = is_ready
@@ -65,9 +65,11 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         self, request: pb.ModelInferRequest, context: Context
     ) -> pb.ModelInferResponse:
         caller = caller_of(context, Priority.INTERACTIVE)
-        call = self._inference.read(request)
-        with self._inference.admission.admit(call.size_bytes, call.count, caller):
-            return await self._inference.answer(request.id, call, caller)
+        with self._models.use(request.model_name, request.model_version) as segmenter:
+            inference = Inference(segmenter)
+            call = inference.read(request)
+            with inference.admission.admit(call.size_bytes, call.count, caller):
+                return await inference.answer(request.id, call, caller)
 
     async def ModelStreamInfer(  # noqa: N802 - the name on the wire
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: Context
@@ -87,9 +89,11 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
     async def _infer_when_there_is_room(
         self, request: pb.ModelInferRequest, caller: Caller
     ) -> pb.ModelInferResponse:
-        call = self._inference.read(request)
-        async with self._inference.admission.wait(call.size_bytes, call.count, caller):
-            return await self._inference.answer(request.id, call, caller)
+        with self._models.use(request.model_name, request.model_version) as segmenter:
+            inference = Inference(segmenter)
+            call = inference.read(request)
+            async with inference.admission.wait(call.size_bytes, call.count, caller):
+                return await inference.answer(request.id, call, caller)
 
     def drain(self) -> None:
         """Read no further from any stream; what was read is still answered."""
@@ -120,7 +124,7 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
     ) -> pb.ModelReadyResponse:
         """Whether a model is served."""
         try:
-            check_model(request.name, request.version, self._manifest)
+            self._models.catalogue.find(request.name, request.version)
         except ModelNotServedError:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=self._is_ready())
@@ -130,30 +134,41 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
     ) -> pb.ModelMetadataResponse:
         """Inputs and outputs."""
         try:
-            check_model(request.name, request.version, self._manifest)
+            model = self._models.catalogue.find(request.name, request.version)
         except ModelNotServedError as error:
             await refuse(context, failure_of(error))
-        return model_metadata(self._manifest)
+        versions = self._models.catalogue.by_name[model.identity.name]
+        return model_metadata(model.manifest, [each.identity.version for each in versions])
 
     async def RepositoryIndex(  # noqa: N802 - the name on the wire
         self, request: pb.RepositoryIndexRequest, _context: Context
     ) -> pb.RepositoryIndexResponse:
-        """The one bundle."""
-        response = pb.RepositoryIndexResponse()
-        if self._is_ready() or not request.ready:
-            state = "READY" if self._is_ready() else "UNAVAILABLE"
-            name, model_version = self._manifest.name, self._manifest.version
-            response.models.add(name=name, version=model_version, state=state)
-        return response
+        """Every model in memory and in the repository."""
+        entries = await self._repository.index()
+        return write_index(entries, only_ready=request.ready, is_ready=self._is_ready())
 
     async def RepositoryModelLoad(  # noqa: N802 - the name on the wire
-        self, _request: pb.RepositoryModelLoadRequest, context: Context
-    ) -> NoReturn:
-        """Not offered."""
-        await refuse(context, _NO_REPOSITORY)
+        self, request: pb.RepositoryModelLoadRequest, context: Context
+    ) -> pb.RepositoryModelLoadResponse:
+        """Serve a model, or another version of it; answers when it is served."""
+        try:
+            wish = read_load(request)
+            note_change(ModelChange(request.model_name))
+            model = await self._repository.load(wish)
+        except Exception as error:  # noqa: BLE001 - it becomes the status of the call
+            await refuse(context, failure_of(error))
+        note_change(ModelChange(request.model_name, model.sha256))
+        return pb.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(  # noqa: N802 - the name on the wire
-        self, _request: pb.RepositoryModelUnloadRequest, context: Context
-    ) -> NoReturn:
-        """Not offered."""
-        await refuse(context, _NO_REPOSITORY)
+        self, request: pb.RepositoryModelUnloadRequest, context: Context
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Serve a model no longer; what it has begun is answered."""
+        try:
+            reference = read_unload(request)
+            note_change(ModelChange(request.model_name))
+            model = await self._repository.unload(reference)
+        except Exception as error:  # noqa: BLE001 - it becomes the status of the call
+            await refuse(context, failure_of(error))
+        note_change(ModelChange(request.model_name, model.sha256))
+        return pb.RepositoryModelUnloadResponse()

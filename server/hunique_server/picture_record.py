@@ -46,6 +46,16 @@ class Examined:
     """Since the epoch."""
 
 
+@dataclass(frozen=True)
+class ModelChange:
+    """A model that was to be loaded or unloaded."""
+
+    model: str
+    """As it was asked for: NAME or NAME:VERSION."""
+    sha256: str = ""
+    """What it was, once that is known."""
+
+
 @dataclass(kw_only=True)
 class PictureRecord:
     """One request: one picture, or several in the Open Inference Protocol."""
@@ -66,6 +76,15 @@ class PictureRecord:
     """Whether it was turned away at the door."""
     examined: list[Examined] = field(default_factory=list)
     """Pictures that were answered."""
+    change: "ModelChange | None" = None
+    """What was to be loaded or unloaded."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Digest of the bundle that took part; empty where none did."""
+        if self.change is not None:
+            return self.change.sha256
+        return self.examined[0].model_sha256 if self.examined else ""
 
 
 class Observer(Protocol):
@@ -91,6 +110,7 @@ class Scope:
 
 _scope: ContextVar[Scope | None] = ContextVar("hunique_scope", default=None)
 _record: ContextVar[PictureRecord | None] = ContextVar("hunique_record", default=None)
+_change: ContextVar[ModelChange | None] = ContextVar("hunique_change", default=None)
 
 
 def enter_call(scope: Scope) -> None:
@@ -163,6 +183,11 @@ def refused_record(method: str, code: grpc.StatusCode, identity: Identity | None
     return record
 
 
+def note_change(change: ModelChange) -> None:
+    """The call is about this model."""
+    _change.set(change)
+
+
 def ended_record(method: str, code: grpc.StatusCode, identity: Identity) -> PictureRecord:
     """The record of a call without pictures."""
     now_ns = time.time_ns()
@@ -173,6 +198,7 @@ def ended_record(method: str, code: grpc.StatusCode, identity: Identity) -> Pict
         started_ns=now_ns,
         ended_ns=now_ns,
         code=code,
+        change=_change.get(),
     )
 
 

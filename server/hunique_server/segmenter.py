@@ -1,4 +1,4 @@
-"""One picture through the stages of the server, each in its own place.
+"""One picture through the stages of the server, each in its own place, with one model.
 
 admission (loop) -> decode (threads) -> batcher -> engines -> findings (threads)
 """
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -16,20 +15,17 @@ from numpy.typing import NDArray
 
 from hunique_models.engine import EngineOutput
 from hunique_models.findings import check_classes
-from hunique_models.image import DecodeLimits, check_size_bytes
+from hunique_models.image import check_size_bytes
 from hunique_models.manifest import Manifest
 from hunique_models.pipeline import PictureFindings, Pipeline, Prepared
 from hunique_proto.v1 import hand_features_pb2 as pb
-from hunique_server.admission import Admission
 from hunique_server.batcher import Answer, Batcher, DeadlinePassedError
 from hunique_server.caller import Caller, Priority
-from hunique_server.config import ServerConfig
 from hunique_server.convert import Wish, read_wish, write_response
 from hunique_server.engines import EngineLayout, LookPixels
-from hunique_server.in_work import InWork
 from hunique_server.layout import Turn
-from hunique_server.metrics import Metrics
 from hunique_server.picture_record import note_examined, note_pixels
+from hunique_server.premises import Premises
 
 Tiles = NDArray[np.uint8]
 Drawn = TypeVar("Drawn")
@@ -39,47 +35,50 @@ class Segmenter:
     """Segments pictures for many callers at once.
 
     Args:
-        config: limits and pools.
         manifest: of the model.
         layout: runs its looks.
         model: its identity on the wire.
-        metrics: what is counted.
+        premises: what is shared with other models.
     """
 
     def __init__(
         self,
-        config: ServerConfig,
         manifest: Manifest,
         layout: EngineLayout,
         model: pb.ModelIdentity,
-        metrics: Metrics,
+        premises: Premises,
     ) -> None:
-        self.limits = DecodeLimits(
-            max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels
-        )
+        self.limits = premises.limits
         self.manifest = manifest
         self.model = model
-        self.admission = Admission(config.max_queue_items, config.max_queue_bytes)
+        self.admission = premises.admission
+        self._layout = layout
+        self._premises = premises
         self._pipeline = Pipeline(manifest, self.limits)
-        self._metrics = metrics
-        decoders = config.decoders
-        self._workers = ThreadPoolExecutor(decoders, thread_name_prefix="worker")
+        self._metrics = premises.metrics
         self._engine_threads = ThreadPoolExecutor(layout.places, thread_name_prefix="engine")
         self._batcher: Batcher[LookPixels, EngineOutput] = Batcher(
             layout, self._engine_threads, self._observe_batch
         )
-        self._in_work = InWork(lambda: layout.pictures_ahead() + decoders)
-        self._watch_queues()
 
     def start(self) -> None:
         """Begin to serve."""
+        self._premises.lines.add(self)
         self._batcher.start()
 
     async def close(self) -> None:
-        """End the batcher and the pools."""
+        """End the batcher and its threads."""
+        self._premises.lines.discard(self)
         await self._batcher.close()
-        await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
         await asyncio.to_thread(self._engine_threads.shutdown, wait=True)
+
+    def pictures_ahead(self) -> int:
+        """Pictures that keep the engines busy while others are decoded."""
+        return self._layout.pictures_ahead()
+
+    def waiting(self, priority: Priority) -> int:
+        """Looks of a priority that wait for their run."""
+        return self._batcher.waiting(priority)
 
     def admit(self, request: pb.SegmentRequest, caller: Caller) -> AbstractContextManager[None]:
         """Room for a request, decided by its size and by what its client has here.
@@ -138,14 +137,15 @@ class Segmenter:
         started_ns = time.monotonic_ns()
         check_classes(wish.classes, self.manifest)
         loop = asyncio.get_running_loop()
-        async with self._in_work.enter(caller):
+        workers = self._premises.workers
+        async with self._premises.in_work.enter(caller):
             waited_ns = time.monotonic_ns() - started_ns
-            prepared = await loop.run_in_executor(self._workers, self._prepare, image, wish, caller)
+            prepared = await loop.run_in_executor(workers, self._prepare, image, wish, caller)
             self._metrics.decode_duration.observe(prepared.decode_ns / 1e9)
             note_pixels(prepared.picture.height_px * prepared.picture.width_px)
             answer = await self._run(prepared.looks.tiles, caller)
             (response, drawn), postprocess_ns = await loop.run_in_executor(
-                self._workers, self._finish, prepared, answer.result, wish, draw
+                workers, self._finish, prepared, answer.result, wish, draw
             )
         timings = response.provenance.timings
         timings.decode_ns, timings.queue_ns = prepared.decode_ns, waited_ns + answer.queue_ns
@@ -194,13 +194,6 @@ class Segmenter:
         found = self._pipeline.finish(prepared, output.probability, output.score, wish.classes)
         response = write_response(found, wish, self.model, self.manifest)
         return (response, draw(found)), time.monotonic_ns() - started_ns
-
-    def _watch_queues(self) -> None:
-        self._metrics.queue_items.set_function(lambda: self.admission.items)
-        self._metrics.queue_bytes.set_function(lambda: self.admission.bytes)
-        for priority in Priority:
-            gauge = self._metrics.queue_looks.labels(priority.value)
-            gauge.set_function(partial(self._batcher.waiting, priority))
 
     def _observe_batch(self, turn: Turn[LookPixels, EngineOutput], count: int) -> None:
         self._metrics.batch_size.observe(count)

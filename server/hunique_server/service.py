@@ -14,11 +14,10 @@ from hunique_server.errors import (
     Failure,
     ModelNotServedError,
     RequestError,
-    check_model_name,
     failure_of,
 )
 from hunique_server.metrics import Metrics
-from hunique_server.segmenter import Segmenter
+from hunique_server.served_models import ServedModels
 from hunique_server.streams import Streams
 
 SERVICE_NAME = "hunique.v1.HandFeatures"
@@ -30,12 +29,12 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
     """`hunique.v1.HandFeatures`.
 
     Args:
-        segmenter: does the work.
+        models: do the work.
         metrics: what is counted.
     """
 
-    def __init__(self, segmenter: Segmenter, metrics: Metrics) -> None:
-        self._segmenter = segmenter
+    def __init__(self, models: ServedModels, metrics: Metrics) -> None:
+        self._models = models
         self._calls = Calls(metrics)
         self._streams = Streams(ordered=False)
 
@@ -52,8 +51,11 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
 
     async def _segment(self, request: pb.SegmentRequest, context: Context) -> pb.SegmentResponse:
         caller = caller_of(context, Priority.INTERACTIVE)
-        with self._segmenter.admit(request, caller):
-            return await self._segmenter.segment(request, caller)
+        with (
+            self._models.use(request.model) as segmenter,
+            segmenter.admit(request, caller),
+        ):
+            return await segmenter.segment(request, caller)
 
     async def SegmentStream(  # noqa: N802 - the name on the wire
         self, request_iterator: AsyncIterator[pb.SegmentRequest], context: Context
@@ -74,9 +76,9 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
         self, request: pb.SegmentRequest, ids: "_OpenIds", caller: Caller
     ) -> pb.SegmentResponse:
         # a stream waits for room instead of failing, which slows its sender
-        with ids.reserve(request.request_id):
-            async with self._segmenter.wait(request, caller):
-                return await self._segmenter.segment(request, caller)
+        with ids.reserve(request.request_id), self._models.use(request.model) as segmenter:
+            async with segmenter.wait(request, caller):
+                return await segmenter.segment(request, caller)
 
     def drain(self) -> None:
         """Read no further from any stream; what was read is still answered."""
@@ -85,12 +87,12 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
     async def DescribeModel(  # noqa: N802 - the name on the wire
         self, request: pb.DescribeModelRequest, context: Context
     ) -> pb.DescribeModelResponse:
-        """The served model."""
+        """A model that is served."""
         try:
-            check_model_name(request.name, self._segmenter.model.name)
+            with self._models.use(request.name) as segmenter:
+                return describe(segmenter.manifest, segmenter.model, segmenter.limits)
         except ModelNotServedError as error:
             await refuse(context, failure_of(error))
-        return describe(self._segmenter.manifest, self._segmenter.model, self._segmenter.limits)
 
 
 class _OpenIds:

@@ -123,6 +123,12 @@ def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+def real_server() -> type[RealServer]:
+    """For tests whose servers have other models."""
+    return RealServer
+
+
+@pytest.fixture(scope="session")
 def server(tiny_bundle: Bundle) -> Iterator[RealServer]:
     """A server for all tests; leave it as it is."""
     folder = Path(tempfile.mkdtemp(prefix="hu-", dir="/tmp"))

@@ -4,6 +4,7 @@ import asyncio
 import io
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
@@ -17,11 +18,13 @@ import numpy as np
 import pytest
 from doubling import Doubler, Numbers, layout_of
 from PIL import Image
+from repository_writing import Shelf
 
 from hunique_models.bundle import Bundle
 from hunique_models.engine import EngineInfo, EngineOutput, open_engine
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
+from hunique_server import engines as engines_module
 from hunique_server.batcher import Batcher
 from hunique_server.config import ServerConfig
 from hunique_server.lifecycle import Server
@@ -39,6 +42,7 @@ class ObedientEngine:
     def __init__(self, bundle: Bundle) -> None:
         self._engine = open_engine(bundle)
         self.batches: list[int] = []
+        self.closed = False
         self.free = Event()
         self.entered = Event()
         self.free.set()
@@ -72,6 +76,7 @@ class ObedientEngine:
 
     def close(self) -> None:
         """Close the real one."""
+        self.closed = True
         self._engine.close()
 
 
@@ -116,7 +121,11 @@ async def serve(tiny_bundle: Bundle) -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def start(engine: ObedientEngine | None = None, **choices: Any) -> Served:
-            defaults = {"bundle": tiny_bundle.path, "listen": ("127.0.0.1:0",), "admin_listen": ""}
+            defaults = {
+                "bundles": (tiny_bundle.path,),
+                "listen": ("127.0.0.1:0",),
+                "admin_listen": "",
+            }
             server = Server(ServerConfig(**{**defaults, **choices}), engine)
             await server.start()
             stack.push_async_callback(server.stop)
@@ -226,3 +235,45 @@ async def batcher(doubler: Doubler) -> AsyncIterator[Numbers]:
         yield batcher
         doubler.free.set()
         await batcher.close()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, tiny_bundle: Bundle) -> Shelf:
+    """A model repository, still empty."""
+    return Shelf(tmp_path / "models", tiny_bundle)
+
+
+class Held:
+    """Engines as a server opens them, the opening of some of them held back."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sessions: list[weakref.ref[Any]] = []
+        """Those of ONNX Runtime that were opened, as long as anybody keeps them."""
+        self._events: dict[str, tuple[Event, Event]] = {}
+        monkeypatch.setattr(engines_module, "open_engine", self._open)
+
+    def hold(self, version: str) -> tuple[Event, Event]:
+        """Hold a version's engine back: events of its opening, and to let it go on."""
+        return self._events.setdefault(version, (Event(), Event()))
+
+    def let_all_go(self) -> None:
+        """Hold nothing back any longer."""
+        for _, go_on in self._events.values():
+            go_on.set()
+
+    def _open(self, bundle: Bundle, *rest: Any) -> Any:
+        if bundle.manifest.version in self._events:
+            begun, go_on = self._events[bundle.manifest.version]
+            begun.set()
+            assert go_on.wait(LONG_S)
+        engine: Any = open_engine(bundle, *rest)
+        self.sessions.append(weakref.ref(engine._session))
+        return engine
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    """Watches engines, and holds those back that a test names."""
+    held = Held(monkeypatch)
+    yield held
+    held.let_all_go()

@@ -266,7 +266,7 @@ def test_connection_names_who_needs_no_token(connection: Connection, name: str) 
 
 async def test_models_are_not_for_anybody_on_a_network(serve: Any) -> None:
     """Without tokens, only servers that this machine alone can reach let all callers administer."""
-    load = oip.RepositoryModelLoadRequest()
+    load = oip.RepositoryModelLoadRequest(model_name="tiny")
     local = oip_grpc.GRPCInferenceServiceStub((await serve()).channel)
     assert (await _told(local.RepositoryModelLoad(load)))[0] is Code.UNIMPLEMENTED
     security = SecurityConfig(insecure=True)

@@ -213,9 +213,9 @@ def test_missing_extra_is_named(
     security = SecurityConfig()
     if choices.pop("issuer", False):
         security = SecurityConfig(oidc=OidcConfig(issuer="i", audience="a", keys="k"))
-    config = ServerConfig(bundle=tiny_bundle.path, security=security, **choices)  # type: ignore[arg-type]
+    config = ServerConfig(bundles=(tiny_bundle.path,), security=security, **choices)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="pip install 'hunique"):
-        Guards(config, Metrics(), "")
+        Guards(config, Metrics(), str)
 
 
 def test_log_never_holds_what_is_in_pictures(

@@ -57,7 +57,7 @@ def test_full_disk_is_noticed_and_nothing_is_lost(
     disk = Disk()
     disk.full = True
     config = AuditConfig(log=Path("l"), key=Path("k"), on_failure=on_failure)
-    log = AuditLog(config, MODEL, disk.append)
+    log = AuditLog(config, lambda: MODEL, disk.append)
     log.observe(_record("token:first"))
     disk.until(lambda: disk.tries > 2)
     log.observe(_record("token:second"))
@@ -80,7 +80,9 @@ def test_what_could_not_be_kept_is_counted(monkeypatch: pytest.MonkeyPatch) -> N
     disk = Disk()
     disk.full = True
     log = AuditLog(
-        AuditConfig(log=Path("l"), key=Path("k"), on_failure="continue"), MODEL, disk.append
+        AuditConfig(log=Path("l"), key=Path("k"), on_failure="continue"),
+        lambda: MODEL,
+        disk.append,
     )
     log.observe(_record())
     disk.until(lambda: disk.tries > 0)
@@ -98,7 +100,7 @@ def test_flood_of_refusals_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatc
     clock = [1000.0]
     monkeypatch.setattr("hunique_server.audit_log.time.monotonic", lambda: clock[0])
     disk = Disk()
-    log = AuditLog(AuditConfig(log=Path("l"), key=Path("k")), MODEL, disk.append)
+    log = AuditLog(AuditConfig(log=Path("l"), key=Path("k")), lambda: MODEL, disk.append)
     stranger = refused_record("Segment", grpc.StatusCode.UNAUTHENTICATED, None)
     for _ in range(1_000):
         log.observe(stranger)

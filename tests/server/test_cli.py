@@ -1,6 +1,7 @@
 """The command `hunique-server`, mostly as a process of its own."""
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
-from hunique_models.bundle import Bundle
+from hunique_models.bundle import Bundle, default_bundle_path
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 from hunique_server import cli
@@ -57,7 +58,8 @@ def test_help_names_every_flag_and_its_variable() -> None:
 
 
 CHOICES = {
-    "BUNDLE": ("folder", "bundle", Path("folder")),
+    "BUNDLE": ("folder", "bundles", (Path("folder"),)),
+    "MODEL_REPOSITORY": (".", "model_repository", Path()),
     "LISTEN": ("127.0.0.1:1 unix:/run/h.sock", "listen", ("127.0.0.1:1", "unix:/run/h.sock")),
     "ADMIN_LISTEN": ("127.0.0.1:2", "admin_listen", "127.0.0.1:2"),
     "DEVICE": ("cuda:1", "device", "cuda:1"),
@@ -90,6 +92,27 @@ def test_variable_and_flag_do_the_same(configured: Any, variable: str) -> None:
     assert getattr(config, field) == expected
 
 
+def test_models_are_those_that_are_named(configured: Any, tmp_path: Path) -> None:
+    """The bundled one where none is; several in their order; a repository in its place."""
+    folders = (Path("a"), Path("b"))
+    for arguments, variables, bundles in (
+        ((), {}, (default_bundle_path(),)),
+        (("--bundle", "a", "--bundle", "b"), {}, folders),
+        ((), {"BUNDLE": os.pathsep.join(map(str, folders))}, folders),
+        (("--model-repository", str(tmp_path)), {}, ()),
+        (("--model-repository", str(tmp_path), "--bundle", "a"), {}, folders[:1]),
+    ):
+        config, result = configured(*arguments, **variables)
+        assert config is not None, result.output
+        assert config.bundles == bundles
+    flags = ("--model-repository", str(tmp_path))
+    for config, _ in (
+        configured(*flags, "--load", "a", "--load", "b:1.0.0"),
+        configured(*flags, LOAD="a b:1.0.0"),
+    ):
+        assert config.load == ("a", "b:1.0.0")
+
+
 @pytest.mark.parametrize("arguments", [(), ("--workers", "auto"), ("--workers", "0")])
 def test_workers_go_by_the_load_unless_told(configured: Any, arguments: tuple[str, ...]) -> None:
     """Not chosen, or chosen as auto, workers are the server's own choice."""
@@ -118,6 +141,8 @@ def test_admin_port_can_be_left_out(
         (["--admin-listen", "unix:/run/a"], "expected HOST:PORT, found 'unix:/run/a'"),
         (["--max-image-mib", "600"], "must hold at least one image"),
         (["--max-batch", "0"], "--max-batch"),
+        (["--load", "a"], "--load names models of a repository"),
+        (["--model-repository", "/nowhere"], "expected a folder of bundles, found none at"),
         (["--workers", "some"], "--workers"),
     ],
 )

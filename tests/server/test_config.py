@@ -30,7 +30,7 @@ from hunique_server.config import ConfigError, ServerConfig
 def test_what_cannot_work_is_refused_by_name(choices: dict[str, Any], said: str) -> None:
     """A server does not start with a value that cannot work; the message names it."""
     with pytest.raises(ConfigError) as refused:
-        ServerConfig(bundle=Path("bundle"), **choices)
+        ServerConfig(bundles=(Path("bundle"),), **choices)
     assert said in str(refused.value)
 
 
@@ -39,4 +39,4 @@ def test_what_cannot_work_is_refused_by_name(choices: dict[str, Any], said: str)
 )
 def test_addresses_of_every_kind_are_taken(address: str) -> None:
     """Names, IPv4, IPv6 and Unix sockets can be listened on."""
-    assert ServerConfig(bundle=Path("bundle"), listen=(address,)).listen == (address,)
+    assert ServerConfig(bundles=(Path("bundle"),), listen=(address,)).listen == (address,)

@@ -32,7 +32,7 @@ def prove(tiny_bundle: Bundle) -> Iterator[Prove]:
 
     def proved(engine: Any = None, **choices: Any) -> EngineLayout:
         bundle = Bundle.open(choices.pop("bundle", tiny_bundle.path))
-        engines = Engines(bundle, ServerConfig(bundle=bundle.path, **choices), engine)
+        engines = Engines(bundle, ServerConfig(bundles=(bundle.path,), **choices), engine)
         opened.append(engines)
         layout = engines.prove()
         engines.widen(lambda call, *arguments: call(*arguments))

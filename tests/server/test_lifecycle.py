@@ -34,7 +34,7 @@ HealthRequest = health_pb2.HealthCheckRequest
 def _server(bundle: Bundle | Path, engine: Any = None, *listen: str) -> Server:
     path = bundle if isinstance(bundle, Path) else bundle.path
     config = ServerConfig(
-        bundle=path, listen=listen or ("127.0.0.1:0",), admin_listen="", drain_s=LONG_S
+        bundles=(path,), listen=listen or ("127.0.0.1:0",), admin_listen="", drain_s=LONG_S
     )
     return Server(config, engine)
 

@@ -13,7 +13,7 @@ from hunique_models.pipeline import Pipeline
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2 as v1
 from hunique_server import oip_convert
-from hunique_server.errors import ModelNotServedError, RequestError
+from hunique_server.errors import RequestError
 from hunique_server.oip_convert import (
     LooksCall,
     PicturesCall,
@@ -158,16 +158,6 @@ def test_what_would_change_a_tensor_is_refused(
     getattr(request, place)[0].parameters[setting].string_param = "here"
     with pytest.raises(RequestError, match=f"without {setting}"):
         _read(request, tiny_bundle)
-
-
-def test_only_the_served_version_answers(tiny_bundle: Bundle) -> None:
-    """Name and alias, with the version or none; others are named in the refusal."""
-    for name, version in (("tiny", ""), ("default", "1.2.3"), ("", "")):
-        _read(_looks(model_name=name, model_version=version), tiny_bundle)
-    with pytest.raises(ModelNotServedError, match=r"version '1.2.3' of 'tiny' or none, found '1'"):
-        _read(_looks(model_version="1"), tiny_bundle)
-    with pytest.raises(ModelNotServedError, match=r"expected the model 'tiny'.*found 'other'"):
-        _read(_looks(model_name="other"), tiny_bundle)
 
 
 def test_parameters_say_what_is_wanted(tiny_bundle: Bundle) -> None:

@@ -129,6 +129,10 @@ class _SimpleSegmenter:
     def __init__(self) -> None:
         self.free = asyncio.Event()
 
+    def use(self, _: str) -> Any:
+        """The one model."""
+        return nullcontext(self)
+
     def wait(self, request: pb.SegmentRequest, _: Caller) -> Any:
         """Room for everyone."""
         return nullcontext(request)

@@ -138,10 +138,10 @@ def test_clear_is_not_heard_beyond_this_machine_unless_told(
     """The start is refused with the ways out; encryption or --insecure are ways out."""
     cert, key = authority.issue("a")
     with pytest.raises(ConfigError, match="--insecure") as refused:
-        ServerConfig(bundle=tiny_bundle.path, listen=("127.0.0.1:1", address))
+        ServerConfig(bundles=(tiny_bundle.path,), listen=("127.0.0.1:1", address))
     assert address in str(refused.value)
     for security in (SecurityConfig(insecure=True), SecurityConfig(tls_cert=cert, tls_key=key)):
-        ServerConfig(bundle=tiny_bundle.path, listen=(address,), security=security)
+        ServerConfig(bundles=(tiny_bundle.path,), listen=(address,), security=security)
 
 
 @pytest.mark.parametrize(

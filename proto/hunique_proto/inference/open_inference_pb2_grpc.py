@@ -101,7 +101,7 @@ class GRPCInferenceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ServerReady(self, request, context):
-        """Whether requests are taken: the model gave its known answer, and no drain has begun.
+        """Whether requests are taken: models passed their self-test, and no drain has begun.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,21 +145,24 @@ class GRPCInferenceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryIndex(self, request, context):
-        """What is served.
+        """What is served, and what could be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelLoad(self, request, context):
-        """UNIMPLEMENTED: the model is chosen when the server starts.
+        """Serves a model of the repository, or another version of it; answers when it is served.
+        Errors: NOT_FOUND (it is not there), FAILED_PRECONDITION (it did not pass its self-test;
+        what was served goes on), PERMISSION_DENIED, UNIMPLEMENTED (there is no repository).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelUnload(self, request, context):
-        """UNIMPLEMENTED, as RepositoryModelLoad.
+        """Serves a model no longer; what it has begun is answered. Errors: NOT_FOUND (it is not
+        served), FAILED_PRECONDITION (it is the default), PERMISSION_DENIED, UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

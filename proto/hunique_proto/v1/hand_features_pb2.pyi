@@ -47,18 +47,20 @@ STATUS_NOT_ASSESSABLE: Status
 STATUS_SKIPPED: Status
 
 class SegmentRequest(_message.Message):
-    __slots__ = ("image", "request_id", "classes", "outputs", "detail")
+    __slots__ = ("image", "request_id", "classes", "outputs", "detail", "model")
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     request_id: str
     classes: _containers.RepeatedScalarFieldContainer[str]
     outputs: _containers.RepeatedScalarFieldContainer[Output]
     detail: Detail
-    def __init__(self, image: _Optional[bytes] = ..., request_id: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ..., detail: _Optional[_Union[Detail, str]] = ...) -> None: ...
+    model: str
+    def __init__(self, image: _Optional[bytes] = ..., request_id: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., outputs: _Optional[_Iterable[_Union[Output, str]]] = ..., detail: _Optional[_Union[Detail, str]] = ..., model: _Optional[str] = ...) -> None: ...
 
 class SegmentResponse(_message.Message):
     __slots__ = ("request_id", "provenance", "findings", "overlay_jpeg")

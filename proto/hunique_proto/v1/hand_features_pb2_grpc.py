@@ -58,7 +58,7 @@ class HandFeaturesServicer(object):
 
     def Segment(self, request, context):
         """One photograph, one answer. Errors: INVALID_ARGUMENT (the request or its image
-        cannot be understood), RESOURCE_EXHAUSTED (image too large, or the server is
+        cannot be understood), NOT_FOUND (no such model), RESOURCE_EXHAUSTED (image too large, or the server is
         full: then the trailer `retry-after-ms` says when to come back),
         DEADLINE_EXCEEDED, UNAVAILABLE (starting or draining).
         """
@@ -76,7 +76,8 @@ class HandFeaturesServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DescribeModel(self, request, context):
-        """What model is served: identity, classes, thresholds, what it learned from.
+        """What a model is: identity, classes, thresholds, what it learned from. NOT_FOUND for one
+        that is not served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
