@@ -144,7 +144,9 @@ def _rows(path: Path) -> list[dict[str, float]]:
 def test_fit_runs_under_torchrun(tmp_path: Path, labelled_folder: Path) -> None:
     """One run folder, written once: a path, a row a report, the same figures as one process."""
     both, alone = tmp_path / "both", tmp_path / "alone"
-    data = ["--data", str(labelled_folder), "--validate-every-steps", "2"]
+    # other classes than the preset's: without the noise that each process draws for itself
+    data = ["--data", str(labelled_folder), "--class", "ring", "--class", "polished_nail",
+            "--validate-every-steps", "2"]  # fmt: skip
     done = _torchrun(*FIT, *data, "--out", str(both))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(both / "model.pt")]
@@ -157,8 +159,7 @@ def test_fit_runs_under_torchrun(tmp_path: Path, labelled_folder: Path) -> None:
     found, expected = _rows(both / "metrics.csv"), _rows(alone / "metrics.csv")
     assert [row["step"] for row in found] == [3]
     for name, value in expected[0].items():
-        # each process draws the noise of the CAM head for its own pictures
-        assert found[0][name] == pytest.approx(value, rel=5e-2, abs=5e-3), name
+        assert found[0][name] == pytest.approx(value, rel=1e-2, abs=1e-3), name
     assert [row["step"] for row in _rows(both / "validation.csv")] == [2, 3]
     assert load_model(both / "model.pt").operating_point
     assert json.loads((both / "summary.json").read_text())["processes"] == 2
