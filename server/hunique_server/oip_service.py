@@ -4,7 +4,7 @@ The Open Inference Protocol beside `hunique.v1.HandFeatures`: the same models, a
 batches, deadlines and errors.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from importlib.metadata import version
 
@@ -13,6 +13,7 @@ from hunique_proto.inference import open_inference_pb2_grpc as pb_grpc
 from hunique_server.caller import Caller, Priority
 from hunique_server.calls import Calls, Context, caller_of, caller_or_refuse, refuse
 from hunique_server.errors import Failure, ModelNotServedError, failure_of
+from hunique_server.loaded_model import LoadedModel
 from hunique_server.metrics import Metrics
 from hunique_server.oip_convert import write_stream_response
 from hunique_server.oip_inference import Inference
@@ -151,24 +152,31 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         self, request: pb.RepositoryModelLoadRequest, context: Context
     ) -> pb.RepositoryModelLoadResponse:
         """Serve a model, or another version of it; answers when it is served."""
-        try:
-            wish = read_load(request)
-            note_change(ModelChange(request.model_name))
-            model = await self._repository.load(wish)
-        except Exception as error:  # noqa: BLE001 - it becomes the status of the call
-            await refuse(context, failure_of(error))
-        note_change(ModelChange(request.model_name, model.sha256))
+        name = request.model_name
+        await _change(name, lambda: self._repository.load(read_load(request)), context)
         return pb.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(  # noqa: N802 - the name on the wire
         self, request: pb.RepositoryModelUnloadRequest, context: Context
     ) -> pb.RepositoryModelUnloadResponse:
         """Serve a model no longer; what it has begun is answered."""
-        try:
-            reference = read_unload(request)
-            note_change(ModelChange(request.model_name))
-            model = await self._repository.unload(reference)
-        except Exception as error:  # noqa: BLE001 - it becomes the status of the call
-            await refuse(context, failure_of(error))
-        note_change(ModelChange(request.model_name, model.sha256))
+        name = request.model_name
+        await _change(name, lambda: self._repository.unload(read_unload(request)), context)
         return pb.RepositoryModelUnloadResponse()
+
+
+async def _change(name: str, begin: Callable[[], Awaitable[LoadedModel]], context: Context) -> None:
+    """Change what is served, and note for the audit log what was asked for and what it meant.
+
+    Args:
+        name: as the caller said it.
+        begin: reads the request, and fails where it makes no sense: of that nothing is noted.
+        context: of the call; refused with what went wrong.
+    """
+    try:
+        change = begin()
+        note_change(ModelChange(name))
+        model = await change
+    except Exception as error:  # noqa: BLE001 - it becomes the status of the call
+        await refuse(context, failure_of(error))
+    note_change(ModelChange(name, model.sha256))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from hunique_training.config import TrainConfig
 from hunique_training.data.views import ViewConfig
 from hunique_training.network.cosa import NetworkConfig
 from hunique_training.network.registry import decoder_for
@@ -100,4 +101,16 @@ def second_stage(encoder: str, class_names: tuple[str, ...]) -> SecondStageConfi
         frozen_stages=0,
         learning_rate=6e-5,
         pretrained="package" if encoder == "vit_small_14" else None,
+    )
+
+
+def config_to_read_with(network: NetworkConfig, seed: int) -> TrainConfig:
+    """What a first stage of these classes and this seed would read its sources with.
+
+    Args:
+        network: any one with the classes. What presets set class by class is left out.
+        seed: of splits and of drawing.
+    """
+    return TrainConfig(
+        network=network, mixed_cam_shares=(), cam_exponents=(), largest_shares=(), seed=seed
     )

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from hunique_training.checkpoint import ModelCheckpoint, save_model
-from hunique_training.config import TrainConfig
 from hunique_training.data.labels import read_labels
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.reading import ReadingOptions
@@ -22,7 +21,7 @@ from hunique_training.data.splitting import SplitRule
 from hunique_training.fitting import FitRequest, calibrate, read_sources, run_facts
 from hunique_training.run_record import environment
 from hunique_training.second_stage.batches import LabelledBatchMaker
-from hunique_training.second_stage.config import SecondStageConfig
+from hunique_training.second_stage.config import SecondStageConfig, config_to_read_with
 from hunique_training.second_stage.label_source import LabelSource
 from hunique_training.second_stage.trainer import SecondStageTrainer
 
@@ -110,13 +109,7 @@ def _finish(
 
 def _sources_of(request: SecondStageRequest) -> FitRequest:
     """The same pictures, and the same split, as a first stage with this seed."""
-    config = TrainConfig(
-        network=request.config.network,
-        mixed_cam_shares=(),
-        cam_exponents=(),
-        largest_shares=(),
-        seed=request.config.seed,
-    )
+    config = config_to_read_with(request.config.network, request.config.seed)
     return FitRequest(
         config=config,
         data=request.data,

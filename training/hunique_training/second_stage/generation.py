@@ -21,12 +21,12 @@ from tqdm import tqdm
 from hunique_models.errors import InputError
 from hunique_models.image import DecodeLimits, decode
 from hunique_training.checkpoint import ModelCheckpoint, load_model
-from hunique_training.config import TrainConfig
 from hunique_training.data.labels import DataError, LabelledPicture
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
 from hunique_training.fitting import FitRequest, read_sources
 from hunique_training.losses.cam_to_segmentation import IGNORE
+from hunique_training.second_stage.config import config_to_read_with
 from hunique_training.second_stage.label_folder import (
     label_path,
     read_index_png,
@@ -100,13 +100,7 @@ def _on_device(model: ModelCheckpoint, device: str) -> ModelCheckpoint:
 def _sources_of(model: ModelCheckpoint, request: LabellingRequest) -> FitRequest:
     """The sources as the first stage read them: same classes, same seed of splits and drawing."""
     seed = model.training.get("config", {}).get("seed", 0)
-    config = TrainConfig(
-        network=model.network.config,
-        mixed_cam_shares=(),
-        cam_exponents=(),
-        largest_shares=(),
-        seed=seed,
-    )
+    config = config_to_read_with(model.network.config, seed)
     return FitRequest(
         config=config,
         data=request.data,
