@@ -1,16 +1,18 @@
-"""Looks: which parts of a picture the network sees, and how their answers are merged.
+"""Looks: which parts of a picture the network sees.
 
-The network takes squares of one size. The first look shows the whole picture, shrunk to
-fit; then tiles look again, closer, because a ring is a few pixels wide on a whole hand::
+The network takes squares of one size. The first look shows the whole picture, made to
+fit; then tiles look again, closer, because a ring is a few pixels wide on a whole hand. An
+overview shows the whole picture smaller still, for features that are best told from far::
 
-    upright picture -> plan_looks -> cut_look (S, S, 3) ... network ... merge_looks -> (C, H, W)
+    upright picture -> plan_looks -> cut_look (S, S, 3) ... network
+        ... merge_looks (`hunique_models.merging`) -> (C, H, W)
 
 A look is anchored at its upper left corner; what lies beyond the picture is filled with
 the geometry's pad value and dropped again when merging. All boxes lie in the upright
 frame of the picture, in pixels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
@@ -19,8 +21,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_CANVAS_SIDE_PX = 2048
-"""Answers are merged on a canvas of at most this size, then enlarged to the picture."""
 MAX_ENLARGEMENT = 4.0
 """The smallest pictures are enlarged by no more than this before the network sees them."""
 TILE_OVERLAP = 0.25
@@ -29,18 +29,33 @@ WORTH_TILING = 1.25
 """A closer level is looked at only where it shows the picture so many times larger."""
 
 
+WHOLE_LEVEL = 0
+"""`Look.level` of the whole picture; closer levels count up from here."""
+OVERVIEW_LEVEL = -1
+"""`Look.level` of the overview."""
+
+
 class Detail(StrEnum):
     """How closely to look."""
 
     FAST = "fast"
     """The whole picture once."""
     STANDARD = "standard"
-    """Also tiles of the picture at twice the network's input size."""
+    """Also an overview, where the model has one, and tiles at twice the network's input size."""
     FINE = "fine"
     """Also tiles at four times the network's input size."""
 
 
-_LEVELS = {Detail.FAST: (), Detail.STANDARD: (2.0,), Detail.FINE: (2.0, 4.0)}
+class LevelMean(StrEnum):
+    """How the answers of several levels become one."""
+
+    PROBABILITY = "probability"
+    """Mean of probabilities: one doubtful level halves what the others are sure of."""
+    LOG_ODDS = "log_odds"
+    """Mean of log odds: what one level sees clearly counts for more than another's doubt."""
+
+
+_CLOSER_FACTORS = {Detail.FAST: (), Detail.STANDARD: (2.0,), Detail.FINE: (2.0, 4.0)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +68,17 @@ class Geometry:
     """Input pixels for one value of the probability map."""
     pad_value: tuple[int, int, int] = (124, 116, 104)
     """sRGB colour beyond the picture."""
+    overview_zoom: float = 0.0
+    """Size of the overview beside that of the whole picture; 0: there is none."""
+    max_tile_zoom: float = 1.0
+    """Tiles show a pixel of the picture as at most so many input pixels. Above 1, pictures that
+    are small for the network are looked at enlarged as well."""
+    level_mean: LevelMean = LevelMean.PROBABILITY
+    """How the answers of the levels become one."""
+
+    def __post_init__(self) -> None:
+        """Take the mean's name for the mean, as manifests have it."""
+        object.__setattr__(self, "level_mean", LevelMean(self.level_mean))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,23 +92,26 @@ class Look:
     scale: float
     """Input pixels for one pixel of the picture."""
     level: int
-    """0 the whole picture, 1 and on the closer levels."""
+    """`WHOLE_LEVEL`, 1 and on the closer levels, or `OVERVIEW_LEVEL`."""
 
 
 def plan_looks(
     height_px: int, width_px: int, geometry: Geometry, detail: Detail
 ) -> tuple[Look, ...]:
-    """The looks at a picture, the whole one first, then level by level, row by row.
+    """The looks at a picture: the whole one, the overview, then tiles level by level, row by row.
 
     A closer level is left out where the picture has too few pixels for it.
     """
     size = geometry.input_size_px
     longer = max(height_px, width_px)
     whole_scale = min(size / longer, MAX_ENLARGEMENT)
-    looks = [Look(x_px=0.0, y_px=0.0, scale=whole_scale, level=0)]
+    looks = [Look(x_px=0.0, y_px=0.0, scale=whole_scale, level=WHOLE_LEVEL)]
+    if geometry.overview_zoom and detail is not Detail.FAST:
+        overview_scale = whole_scale * geometry.overview_zoom
+        looks += [Look(x_px=0.0, y_px=0.0, scale=overview_scale, level=OVERVIEW_LEVEL)]
     last_scale = whole_scale
-    for level, factor in enumerate(_LEVELS[detail], start=1):
-        scale = min(whole_scale * factor, 1.0)
+    for level, factor in enumerate(_CLOSER_FACTORS[detail], start=1):
+        scale = min(whole_scale * factor, geometry.max_tile_zoom)
         if scale < last_scale * WORTH_TILING:
             break
         looks += _tiles(height_px, width_px, size / scale, scale, level)
@@ -122,103 +151,3 @@ def cut_look(pixels: NDArray[np.uint8], look: Look, geometry: Geometry) -> NDArr
     tile[:] = geometry.pad_value
     tile[: shown[1], : shown[0]] = cv2.resize(pixels[y0:y1, x0:x1], shown, interpolation=method)
     return tile
-
-
-def merge_looks(
-    probabilities: NDArray[np.uint8],
-    looks: Sequence[Look],
-    height_px: int,
-    width_px: int,
-    geometry: Geometry,
-) -> NDArray[np.uint8]:
-    """Merge the looks' answers into one map of the picture.
-
-    Tiles of a level are blended with weights that fall to their edges, so no seam shows;
-    then levels are averaged. Large pictures are merged on a canvas of at most
-    `MAX_CANVAS_SIDE_PX`.
-
-    Args:
-        probabilities: (L, C, h, w) uint8, an answer for each look.
-        looks: the L looks, as planned.
-        height_px: rows of the upright picture.
-        width_px: columns of the upright picture.
-        geometry: what the looks were cut with.
-
-    Returns:
-        (C, canvas height, canvas width) uint8; the canvas is the picture, or the picture
-        shrunk to `MAX_CANVAS_SIDE_PX`.
-    """
-    height, width = canvas_size(height_px, width_px)
-    shrink = width / width_px if width >= height else height / height_px
-    levels = sorted({look.level for look in looks})
-    total = np.zeros((probabilities.shape[1], height, width), np.float32)
-    for level in levels:
-        members = [i for i, look in enumerate(looks) if look.level == level]
-        total += _merge_level(
-            [(probabilities[i], looks[i]) for i in members], (height, width), shrink, geometry
-        )
-    total /= len(levels)
-    return np.rint(total, out=total).astype(np.uint8)
-
-
-def canvas_size(height_px: int, width_px: int) -> tuple[int, int]:
-    """(height, width) of the canvas on which a picture's answers are merged."""
-    shrink = min(1.0, MAX_CANVAS_SIDE_PX / max(height_px, width_px))
-    return max(1, round(height_px * shrink)), max(1, round(width_px * shrink))
-
-
-def _merge_level(
-    answers: Sequence[tuple[NDArray[np.uint8], Look]],
-    canvas: tuple[int, int],
-    shrink: float,
-    geometry: Geometry,
-) -> NDArray[np.float32]:
-    """Blend the tiles of one level on the canvas: (C, height, width) float32, 0 to 255."""
-    height, width = canvas
-    if len(answers) == 1:
-        return _place(*answers[0], canvas, shrink, geometry)[0]
-    count = answers[0][0].shape[0]
-    total = np.zeros((count, height, width), np.float32)
-    weights = np.zeros((height, width), np.float32)
-    for probability, look in answers:
-        part, (x, y) = _place(probability, look, canvas, shrink, geometry)
-        rows, columns = part.shape[1:]
-        weight = _feather(rows)[:, None] * _feather(columns)[None, :]
-        part *= weight
-        total[:, y : y + rows, x : x + columns] += part
-        weights[y : y + rows, x : x + columns] += weight
-    total /= weights
-    return total
-
-
-def _place(
-    probability: NDArray[np.uint8],
-    look: Look,
-    canvas: tuple[int, int],
-    shrink: float,
-    geometry: Geometry,
-) -> tuple[NDArray[np.float32], tuple[int, int]]:
-    """One look's answer in canvas pixels, and where its upper left corner goes (x, y)."""
-    height, width = canvas
-    side = geometry.input_size_px / look.scale * shrink
-    x, y = round(look.x_px * shrink), round(look.y_px * shrink)
-    # rounded up: the last tiles must reach the edge, and every pixel have a weight
-    columns = min(width, ceil(look.x_px * shrink + side)) - x
-    rows = min(height, ceil(look.y_px * shrink + side)) - y
-    # canvas pixel centre -> cell of the probability map
-    step = probability.shape[-1] / side
-    matrix = np.array([[step, 0, 0.5 * step - 0.5], [0, step, 0.5 * step - 0.5]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    placed = np.empty((len(probability), rows, columns), np.float32)
-    for number, plane in enumerate(probability):
-        placed[number] = cv2.warpAffine(
-            plane.astype(np.float32), matrix, (columns, rows), flags=flags,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-    return placed, (x, y)
-
-
-def _feather(length: int) -> NDArray[np.float32]:
-    """Weights that rise from the edges of a tile to its middle."""
-    ramp = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1.0
-    return np.minimum(ramp / max(1.0, length * TILE_OVERLAP), 1.0).astype(np.float32)

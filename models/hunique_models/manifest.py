@@ -59,6 +59,8 @@ class ClassSpec:
     obscured_by: tuple[str, ...] = ()
     """Classes that hide this one: where they are present and this one is not found, it is
     not assessable rather than absent."""
+    in_overview: bool = False
+    """Whether the overview has a part in its mask, where the geometry has an overview."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from hunique_models.engine.protocol import Engine
 from hunique_models.findings import ClassFinding, find
-from hunique_models.geometry import Detail, Look, cut_look, merge_looks, plan_looks
+from hunique_models.geometry import Detail, Look, cut_look, plan_looks
 from hunique_models.image import DecodeLimits, Picture, decode
 from hunique_models.manifest import Manifest
+from hunique_models.merging import merge_looks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,7 +88,10 @@ class Pipeline:
         self, looks: Looks, probability: NDArray[np.uint8], height_px: int, width_px: int
     ) -> NDArray[np.uint8]:
         """Merge answers (L, C, h, w) into one map (C, canvas height, canvas width) uint8."""
-        return merge_looks(probability, looks.looks, height_px, width_px, self.manifest.geometry)
+        in_overview = [spec.in_overview for spec in self.manifest.classes]
+        return merge_looks(
+            probability, looks.looks, height_px, width_px, self.manifest.geometry, in_overview
+        )
 
     def finish(
         self,

@@ -40,7 +40,9 @@ def audit_verify(log: Path, key: Path | None, at_least: int) -> None:
         raise click.ClickException(
             f"{log}: expected at least {at_least} entries, found {found.link.entries}"
         )
-    click.echo(f"{log}: {found.link.entries} entries, none changed, moved or missing")
+    count = found.link.entries
+    noun = "entry" if count == 1 else "entries"
+    click.echo(f"{log}: {count} {noun}, none changed, moved or missing")
     click.echo(f"signed with the key {fingerprint(public.public_bytes_raw())}")
     uncovered = found.uncovered + found.uncovered_before
     if uncovered:

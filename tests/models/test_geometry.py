@@ -1,4 +1,4 @@
-"""Looks cover the picture, and their answers come together without seams and in place."""
+"""Looks cover the picture, closer or farther as its pixels and the geometry allow."""
 
 from itertools import pairwise
 
@@ -6,31 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from hunique_models.geometry import (
-    MAX_CANVAS_SIDE_PX,
-    Detail,
-    Geometry,
-    Look,
-    canvas_size,
-    cut_look,
-    merge_looks,
-    plan_looks,
-)
+from hunique_models.geometry import OVERVIEW_LEVEL, Detail, Geometry, cut_look, plan_looks
+from hunique_models.merging import canvas_size, merge_looks
 
 GEOMETRY = Geometry(input_size_px=64, output_stride_px=4)
 CELLS = 16
 DETAILS = list(Detail)
-
-
-def _ramp(look: Look, length_px: int, axis: int) -> NDArray[np.uint8]:
-    """A look's answer (1, 16, 16) where the truth rises from 0 to 255 along the picture."""
-    start_px = look.x_px if axis == 1 else look.y_px
-    centres_px = round(start_px) + (np.arange(CELLS) + 0.5) * 4 / look.scale
-    values = np.clip(centres_px / length_px * 255, 0, 255)
-    line = values[None, :] if axis == 1 else values[:, None]
-    return np.rint(np.broadcast_to(line, (1, CELLS, CELLS))).astype(np.uint8)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -71,6 +53,28 @@ def test_closer_levels_need_pixels(
     assert all(look.scale <= 1 for look in looks)
 
 
+def test_tiles_enlarge_small_pictures_where_the_geometry_says_so() -> None:
+    """Up to its zoom tiles show more input pixels than the picture has; thumbnails need none."""
+    zooming = Geometry(input_size_px=64, output_stride_px=4, max_tile_zoom=2.0)
+    looks = plan_looks(64, 64, zooming, Detail.STANDARD)
+    assert {(look.level, look.scale) for look in looks} == {(0, 1.0), (1, 2.0)}
+    assert len(plan_looks(64, 64, GEOMETRY, Detail.STANDARD)) == 1
+    assert max(look.scale for look in plan_looks(50, 50, zooming, Detail.FINE)) == 2.0
+    assert len(plan_looks(32, 32, zooming, Detail.FINE)) == 1
+
+
+def test_overview_is_the_whole_picture_made_smaller() -> None:
+    """One look more, second in order, except where speed was asked for."""
+    geometry = Geometry(input_size_px=64, output_stride_px=4, overview_zoom=0.75)
+    whole, overview = plan_looks(64, 48, geometry, Detail.STANDARD)
+    assert (whole.level, whole.scale) == (0, 1.0)
+    assert (overview.level, overview.scale) == (OVERVIEW_LEVEL, 0.75)
+    tile = cut_look(np.full((64, 48, 3), 9, np.uint8), overview, geometry)
+    assert (tile[:48, :36] == 9).all()
+    assert (tile[48:] == geometry.pad_value).all()
+    assert len(plan_looks(64, 48, geometry, Detail.FAST)) == 1
+
+
 def test_small_pictures_are_enlarged_within_reason() -> None:
     """A thumbnail is enlarged for the network, at most four times."""
     assert plan_looks(8, 10, GEOMETRY, Detail.FINE)[0].scale == 4
@@ -98,55 +102,6 @@ def test_extreme_shapes_are_looked_at(size_px: tuple[int, int]) -> None:
     merged = merge_looks(answers, looks, *size_px, GEOMETRY)
     assert merged.shape == (2, *canvas_size(*size_px))
     assert (merged == 7).all()
-
-
-@pytest.mark.parametrize("detail", DETAILS)
-@pytest.mark.parametrize("size_px", [(240, 333), (97, 1003), (3000, 2200)])
-def test_constant_answers_merge_to_the_constant(size_px: tuple[int, int], detail: Detail) -> None:
-    """Where every look says the same, the map says exactly that: no seams, no dark edges."""
-    looks = plan_looks(*size_px, GEOMETRY, detail)
-    for value in (0, 1, 100, 255):
-        answers = np.full((len(looks), 2, CELLS, CELLS), value, np.uint8)
-        assert (merge_looks(answers, looks, *size_px, GEOMETRY) == value).all()
-
-
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(height=st.integers(1, 3000), width=st.integers(1, 3000), detail=st.sampled_from(DETAILS))
-def test_no_pixel_is_left_out(height: int, width: int, detail: Detail) -> None:
-    """Whatever the sides, the last row and column are as sure as the others."""
-    looks = plan_looks(height, width, GEOMETRY, detail)
-    answers = np.full((len(looks), 1, CELLS, CELLS), 200, np.uint8)
-    assert (merge_looks(answers, looks, height, width, GEOMETRY) == 200).all()
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("detail", DETAILS)
-def test_ramps_merge_without_seams(detail: Detail, axis: int) -> None:
-    """A slope across all tiles stays that slope: no steps, and nothing is shifted."""
-    size_px = (420, 610)
-    length_px = size_px[axis]
-    looks = plan_looks(*size_px, GEOMETRY, detail)
-    answers = np.stack([_ramp(look, length_px, axis) for look in looks])
-    merged = merge_looks(answers, looks, *size_px, GEOMETRY)[0].astype(float)
-    steps = np.abs(np.diff(merged, axis=axis))
-    assert steps.max() <= 2
-    assert np.abs(np.diff(merged, axis=1 - axis)).max() <= 1
-    line = merged.mean(axis=1 - axis)
-    truth = (np.arange(length_px) + 0.5) / length_px * 255
-    inner = slice(length_px // 12, -length_px // 12)
-    assert np.abs(line - truth)[inner].max() < 1.5
-
-
-def test_large_pictures_are_merged_on_a_canvas() -> None:
-    """Memory of the merged map is bounded, whatever the size of the picture."""
-    assert canvas_size(300, 400) == (300, 400)
-    assert canvas_size(6000, 12_000) == (MAX_CANVAS_SIDE_PX // 2, MAX_CANVAS_SIDE_PX)
-    assert canvas_size(1, 30_000) == (1, MAX_CANVAS_SIDE_PX)
-    looks = plan_looks(6000, 12_000, GEOMETRY, Detail.STANDARD)
-    answers = np.stack([_ramp(look, 12_000, 1) for look in looks])
-    merged = merge_looks(answers, looks, 6000, 12_000, GEOMETRY)[0]
-    assert merged.shape == (1024, 2048)
-    assert abs(float(merged[:, 1024].mean()) - 127.5) < 2
 
 
 @pytest.mark.parametrize("side_px", range(320, 340))

@@ -1,5 +1,7 @@
 """The heads on the encoder give what CoSA's release gives."""
 
+import dataclasses
+from math import exp
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from hunique_training.network.cosa import CosaNetwork, NetworkConfig
 from hunique_training.network.decoder import LargeFieldOfView
 from hunique_training.network.encoder import EncoderFeatures
 from hunique_training.network.registry import cam_head_for, decoder_for
-from hunique_training.network.served import ServedNetwork
+from hunique_training.network.served import ServedNetwork, smooth
 
 
 def _formula(shape: tuple[int, ...], offset: int, scale: float) -> torch.Tensor:
@@ -178,7 +180,7 @@ def test_network_teaches_all_layers_while_it_trains() -> None:
     assert output.taught_logits is output.class_logits
 
 
-@pytest.mark.parametrize("name", ["local_top_shares", "local_noise", "cam_mask_shares"])
+@pytest.mark.parametrize("name", ["local_top_shares", "cam_mask_shares", "cam_mask_smoothing"])
 def test_what_goes_by_class_needs_one_value_a_class(name: str) -> None:
     """The message says how many there must be."""
     with pytest.raises(ValueError, match=f"{name} needs 4 values, one a class; found 2"):
@@ -205,6 +207,43 @@ def test_served_masks_mix_the_cam_by_class() -> None:
         [segmentation[:, 0], cam[:, 1], (segmentation[:, 2] + cam[:, 2]) / 2, segmentation[:, 3]], 1
     )
     assert (probability / 255 - wanted).abs().max() < 0.003
+
+
+def test_served_cam_is_smoothed_in_the_classes_that_ask_for_it() -> None:
+    """A Gaussian of one cell over probabilities for one class; the other is as drawn."""
+    torch.manual_seed(0)
+    plain = NetworkConfig(class_names=("a", "b"), cam_mask_shares=(1.0, 1.0))
+    network = CosaNetwork(plain).eval()
+    pixels = torch.randint(0, 256, (1, 96, 96, 3), dtype=torch.uint8)
+    network.classifier.register_forward_hook(lambda _, __, out: (out[0], out[1] + cam_on_grid))
+    cam_on_grid = 4 * torch.randn(1, 2, 6, 6)
+    with torch.no_grad():
+        drawn, _ = ServedNetwork(network)(pixels)
+        cam = network(pixels.permute(0, 3, 1, 2) / 255).cam.sigmoid()[0, 1]
+        network.config = dataclasses.replace(plain, cam_mask_smoothing=(0.0, 1.0))
+        probability, _ = ServedNetwork(network)(pixels)
+    assert torch.equal(probability[:, 0], drawn[:, 0])
+    weights = [[exp(-((r - 2) ** 2 + (c - 3) ** 2) / 2) for c in range(6)] for r in range(6)]
+    near = torch.tensor(weights).where(_within_three_cells(2, 3), torch.tensor(0.0))
+    cell = float((near * cam).sum() / near.sum())
+    corners = probability[0, 1, 9:11, 13:15].double().mean() / 255  # of the cell in row 2, column 3
+    assert corners == pytest.approx(cell, abs=0.01)
+    assert not torch.equal(probability[:, 1], drawn[:, 1])
+
+
+def _within_three_cells(row: int, column: int) -> torch.Tensor:
+    """Which cells of a grid of 6 x 6 are at most three rows and three columns away."""
+    rows, columns = torch.arange(6)[:, None], torch.arange(6)[None, :]
+    return ((rows - row).abs() <= 3) & ((columns - column).abs() <= 3)
+
+
+def test_smoothing_keeps_what_is_even() -> None:
+    """Constant maps stay constant up to the border; a class without smoothing keeps its bits."""
+    maps = torch.full((2, 3, 7, 5), 0.25)
+    maps[:, 2] = torch.rand(2, 7, 5)
+    smoothed = smooth(maps, (2.0, 0.5, 0.0))
+    assert smoothed[:, :2].sub(0.25).abs().max() < 1e-6
+    assert smoothed[:, 2].sub(maps[:, 2]).abs().max() < 1e-6
 
 
 def test_shares_of_the_cam_need_one_a_class() -> None:

@@ -57,6 +57,8 @@ class TrainConfig:
     network: NetworkConfig = field(
         default_factory=lambda: NetworkConfig(
             cam_mask_shares=(0.0, 0.0, 1.0, 1.0),
+            cam_mask_smoothing=(0.0, 0.0, 1.5, 0.0),
+            classes_in_overview=(False, False, True, False),
             local_top_shares=(0.15, 0.015, 0.02, 0.03),
             local_hidden=128,
             local_noise=(1.0, 1.0, 0.0, 1.0),

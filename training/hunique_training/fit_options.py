@@ -143,6 +143,8 @@ def with_classes(config: TrainConfig, class_names: tuple[str, ...]) -> TrainConf
         config.network,
         class_names=class_names,
         cam_mask_shares=(),
+        cam_mask_smoothing=(),
+        classes_in_overview=(),
         local_top_shares=(),
         local_noise=(),
     )

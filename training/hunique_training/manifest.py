@@ -5,12 +5,17 @@ made here; export adds names, parity and digests.
 """
 
 from hunique_models.feature_classes import feature_class
-from hunique_models.geometry import Geometry
+from hunique_models.geometry import Geometry, LevelMean
 from hunique_models.manifest import Calibration, ClassSpec, Manifest
 from hunique_training.checkpoint import ClassOperatingPoint, ModelCheckpoint
 
 MIN_AREA_SHARE = 5e-5
 """Instances below this share of the picture are noise at the network's resolution."""
+OVERVIEW_ZOOM = 5 / 7
+"""Size of the overview: close-ups fill three quarters to all of a crop of 384 px in training, and
+would fill all of 448 px."""
+MAX_TILE_ZOOM = 2.0
+"""Small pictures are looked at enlarged as well: the grid of the network is coarse."""
 _UNCHOSEN = ClassOperatingPoint(presence_threshold=0.5, pixel_threshold=0.5)
 
 
@@ -19,6 +24,8 @@ def manifest_of(model: ModelCheckpoint) -> Manifest:
 
     Classes without an operating point are served at 0.5.
     """
+    network = model.network.config
+    in_overview = network.classes_in_overview or (False,) * len(network.class_names)
     return Manifest(
         name="unnamed",
         version="0.0.0",
@@ -29,16 +36,19 @@ def manifest_of(model: ModelCheckpoint) -> Manifest:
         geometry=Geometry(
             input_size_px=model.input_size_px,
             output_stride_px=model.network.decoder.stride_px,
+            overview_zoom=OVERVIEW_ZOOM if any(in_overview) else 0.0,
+            max_tile_zoom=MAX_TILE_ZOOM,
+            level_mean=LevelMean.LOG_ODDS,
         ),
         classes=tuple(
-            _class_spec(name, model.operating_point.get(name, _UNCHOSEN))
-            for name in model.network.config.class_names
+            _class_spec(name, model.operating_point.get(name, _UNCHOSEN), seen)
+            for name, seen in zip(network.class_names, in_overview, strict=True)
         ),
         training=model.training,
     )
 
 
-def _class_spec(name: str, point: ClassOperatingPoint) -> ClassSpec:
+def _class_spec(name: str, point: ClassOperatingPoint, in_overview: bool) -> ClassSpec:
     known = feature_class(name)
     return ClassSpec(
         name=name,
@@ -49,4 +59,5 @@ def _class_spec(name: str, point: ClassOperatingPoint) -> ClassSpec:
         min_area_share=MIN_AREA_SHARE,
         calibration=Calibration(scale=point.calibration_scale, offset=point.calibration_offset),
         obscured_by=known.obscured_by,
+        in_overview=in_overview,
     )

@@ -16,7 +16,9 @@ def default_training() -> SecondStageConfig:
     """Network, encoder and rates of the preset `hunique`, on small crops, for minutes."""
     preset = TrainConfig()
     return SecondStageConfig(
-        network=dataclasses.replace(preset.network, cam_mask_shares=()),
+        network=dataclasses.replace(
+            preset.network, cam_mask_shares=(), cam_mask_smoothing=(), classes_in_overview=()
+        ),
         pretrained=preset.pretrained,
         views=ViewConfig(size_px=224),
         total_steps=600,

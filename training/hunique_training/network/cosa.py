@@ -36,6 +36,15 @@ class CosaOutput(NamedTuple):
         return self.class_logits if self.layer_logits is None else self.layer_logits
 
 
+_BY_CLASS = (
+    "cam_mask_shares",
+    "cam_mask_smoothing",
+    "classes_in_overview",
+    "local_top_shares",
+    "local_noise",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """What is needed to build the network again; written into every checkpoint."""
@@ -52,6 +61,12 @@ class NetworkConfig:
     cam_mask_shares: tuple[float, ...] = ()
     """Share of the main CAM in the pixel probability that is served, by class. Some features
     are drawn better by the CAM than by the segmentation that learned from it. Empty: none."""
+    cam_mask_smoothing: tuple[float, ...] = ()
+    """Deviation of the Gaussian that smooths the CAM in what is served, in cells of its grid, by
+    class: places that tell are few, and what lies between them belongs too. Empty: none."""
+    classes_in_overview: tuple[bool, ...] = ()
+    """By class, whether what is served also looks at the whole picture made smaller: for
+    features that training shows smaller than they come to be seen. Empty: none."""
     pooling_top_share: float = 0.05
     """Share of places whose mean is the class logit; 0 is CoSA's global maximum."""
     local_top_shares: tuple[float, ...] = ()
@@ -69,7 +84,7 @@ class NetworkConfig:
         """Check the names."""
         if self.decoder not in ("fine", "large_fov"):
             raise ValueError(f"decoder is 'fine' or 'large_fov', found {self.decoder!r}")
-        for name in ("cam_mask_shares", "local_top_shares", "local_noise"):
+        for name in _BY_CLASS:
             count, values = len(self.class_names), getattr(self, name)
             if values and len(values) != count:
                 raise ValueError(f"{name} needs {count} values, one a class; found {len(values)}")

@@ -1,0 +1,156 @@
+"""Merging: the answers of all looks at a picture become one map of it.
+
+Tiles of a level are blended, then the mean over the levels is taken, class by class.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hunique_models.geometry import OVERVIEW_LEVEL, TILE_OVERLAP, Geometry, LevelMean, Look
+
+MAX_CANVAS_SIDE_PX = 2048
+"""Answers are merged on a canvas of at most this size, then enlarged to the picture."""
+
+_PROBABILITIES = (np.arange(256, dtype=np.float64) + 0.5) / 256
+_LOG_ODDS = np.log(_PROBABILITIES / (1 - _PROBABILITIES)).astype(np.float32)
+
+
+def merge_looks(
+    probabilities: NDArray[np.uint8],
+    looks: Sequence[Look],
+    height_px: int,
+    width_px: int,
+    geometry: Geometry,
+    in_overview: Sequence[bool] = (),
+) -> NDArray[np.uint8]:
+    """Merge the looks' answers into one map of the picture.
+
+    Tiles of a level are blended with weights that fall to their edges, so no seam shows;
+    then the mean over levels is taken. Large pictures are merged on a canvas of at most
+    `MAX_CANVAS_SIDE_PX`.
+
+    Args:
+        probabilities: (L, C, h, w) uint8, an answer for each look.
+        looks: the L looks, as planned.
+        height_px: rows of the upright picture.
+        width_px: columns of the upright picture.
+        geometry: what the looks were cut with.
+        in_overview: by class, whether the overview's answer counts; empty: for none.
+
+    Returns:
+        (C, canvas height, canvas width) uint8; the canvas is the picture, or the picture
+        shrunk to `MAX_CANVAS_SIDE_PX`.
+    """
+    canvas = canvas_size(height_px, width_px)
+    shrink = max(canvas) / max(height_px, width_px)
+    count = probabilities.shape[1]
+    merged = np.empty((count, *canvas), np.uint8)
+    for seen, classes in _by_overview(count, in_overview):
+        chosen = [i for i, look in enumerate(looks) if seen or look.level != OVERVIEW_LEVEL]
+        merged[classes] = _mean_of_levels(
+            probabilities[chosen][:, classes], [looks[i] for i in chosen], canvas, shrink, geometry
+        )
+    return merged
+
+
+def _by_overview(count: int, in_overview: Sequence[bool]) -> Iterable[tuple[bool, list[int]]]:
+    """The classes whose masks the overview has no part in, and those where it has."""
+    seen = tuple(in_overview) or (False,) * count
+    parts = [(part, [c for c in range(count) if seen[c] is part]) for part in (False, True)]
+    return [(part, classes) for part, classes in parts if classes]
+
+
+def _mean_of_levels(
+    answers: NDArray[np.uint8],
+    looks: Sequence[Look],
+    canvas: tuple[int, int],
+    shrink: float,
+    geometry: Geometry,
+) -> NDArray[np.uint8]:
+    """(L, C, h, w) uint8 to (C, *canvas) uint8, level by level."""
+    in_log_odds = geometry.level_mean is LevelMean.LOG_ODDS
+    levels = sorted({look.level for look in looks})
+    total = np.zeros((answers.shape[1], *canvas), np.float32)
+    for level in levels:
+        members = [i for i, look in enumerate(looks) if look.level == level]
+        values = _LOG_ODDS[answers[members]] if in_log_odds else answers[members]
+        pairs = list(zip(values, [looks[i] for i in members], strict=True))
+        total += _merge_level(pairs, canvas, shrink, geometry)
+    total /= len(levels)
+    for plane in total if in_log_odds else ():
+        _to_steps(plane)
+    return np.rint(total, out=total).astype(np.uint8)
+
+
+def _to_steps(log_odds: NDArray[np.float32]) -> None:
+    """Log odds to the steps 0 to 255 that `_LOG_ODDS` made them of, in place."""
+    np.exp(np.negative(log_odds, out=log_odds), out=log_odds)
+    np.divide(256, np.add(log_odds, 1, out=log_odds), out=log_odds)
+    np.clip(np.subtract(log_odds, 0.5, out=log_odds), 0, 255, out=log_odds)
+
+
+def canvas_size(height_px: int, width_px: int) -> tuple[int, int]:
+    """(height, width) of the canvas on which a picture's answers are merged."""
+    shrink = min(1.0, MAX_CANVAS_SIDE_PX / max(height_px, width_px))
+    return max(1, round(height_px * shrink)), max(1, round(width_px * shrink))
+
+
+def _merge_level(
+    answers: Sequence[tuple[NDArray[np.generic], Look]],
+    canvas: tuple[int, int],
+    shrink: float,
+    geometry: Geometry,
+) -> NDArray[np.float32]:
+    """Blend the tiles of one level on the canvas: (C, height, width) float32, in their unit."""
+    height, width = canvas
+    if len(answers) == 1:
+        return _place(*answers[0], canvas, shrink, geometry)[0]
+    count = answers[0][0].shape[0]
+    total = np.zeros((count, height, width), np.float32)
+    weights = np.zeros((height, width), np.float32)
+    for answer, look in answers:
+        part, (x, y) = _place(answer, look, canvas, shrink, geometry)
+        rows, columns = part.shape[1:]
+        weight = _feather(rows)[:, None] * _feather(columns)[None, :]
+        part *= weight
+        total[:, y : y + rows, x : x + columns] += part
+        weights[y : y + rows, x : x + columns] += weight
+    total /= weights
+    return total
+
+
+def _place(
+    answer: NDArray[np.generic],
+    look: Look,
+    canvas: tuple[int, int],
+    shrink: float,
+    geometry: Geometry,
+) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """One look's answer in canvas pixels, and where its upper left corner goes (x, y)."""
+    height, width = canvas
+    side = geometry.input_size_px / look.scale * shrink
+    x, y = round(look.x_px * shrink), round(look.y_px * shrink)
+    # rounded up: the last tiles must reach the edge, and every pixel have a weight
+    columns = min(width, ceil(look.x_px * shrink + side)) - x
+    rows = min(height, ceil(look.y_px * shrink + side)) - y
+    # canvas pixel centre -> cell of the answer
+    step = answer.shape[-1] / side
+    matrix = np.array([[step, 0, 0.5 * step - 0.5], [0, step, 0.5 * step - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    placed = np.empty((len(answer), rows, columns), np.float32)
+    for number, plane in enumerate(answer):
+        placed[number] = cv2.warpAffine(
+            plane.astype(np.float32), matrix, (columns, rows), flags=flags,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+    return placed, (x, y)
+
+
+def _feather(length: int) -> NDArray[np.float32]:
+    """Weights that rise from the edges of a tile to its middle."""
+    ramp = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1.0
+    return np.minimum(ramp / max(1.0, length * TILE_OVERLAP), 1.0).astype(np.float32)
