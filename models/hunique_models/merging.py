@@ -15,9 +15,6 @@ from hunique_models.geometry import OVERVIEW_LEVEL, TILE_OVERLAP, Geometry, Leve
 MAX_CANVAS_SIDE_PX = 2048
 """Answers are merged on a canvas of at most this size, then enlarged to the picture."""
 
-_PROBABILITIES = (np.arange(256, dtype=np.float64) + 0.5) / 256
-_LOG_ODDS = np.log(_PROBABILITIES / (1 - _PROBABILITIES)).astype(np.float32)
-
 
 def merge_looks(
     probabilities: NDArray[np.uint8],
@@ -77,17 +74,24 @@ def _mean_of_levels(
     total = np.zeros((answers.shape[1], *canvas), np.float32)
     for level in levels:
         members = [i for i, look in enumerate(looks) if look.level == level]
-        values = _LOG_ODDS[answers[members]] if in_log_odds else answers[members]
-        pairs = list(zip(values, [looks[i] for i in members], strict=True))
-        total += _merge_level(pairs, canvas, shrink, geometry)
+        pairs = [(answers[i], looks[i]) for i in members]
+        merged = _merge_level(pairs, canvas, shrink, geometry)
+        total += _to_log_odds(merged) if in_log_odds else merged
     total /= len(levels)
     for plane in total if in_log_odds else ():
         _to_steps(plane)
     return np.rint(total, out=total).astype(np.uint8)
 
 
+def _to_log_odds(steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Steps 0 to 255, as probabilities (step + 0.5) / 256, to their log odds, in place."""
+    for plane in steps:
+        np.log(np.divide(plane + 0.5, 255.5 - plane, out=plane), out=plane)
+    return steps
+
+
 def _to_steps(log_odds: NDArray[np.float32]) -> None:
-    """Log odds to the steps 0 to 255 that `_LOG_ODDS` made them of, in place."""
+    """The way back from `_to_log_odds`, for one plane, in place."""
     np.exp(np.negative(log_odds, out=log_odds), out=log_odds)
     np.divide(256, np.add(log_odds, 1, out=log_odds), out=log_odds)
     np.clip(np.subtract(log_odds, 0.5, out=log_odds), 0, 255, out=log_odds)
@@ -100,12 +104,12 @@ def canvas_size(height_px: int, width_px: int) -> tuple[int, int]:
 
 
 def _merge_level(
-    answers: Sequence[tuple[NDArray[np.generic], Look]],
+    answers: Sequence[tuple[NDArray[np.uint8], Look]],
     canvas: tuple[int, int],
     shrink: float,
     geometry: Geometry,
 ) -> NDArray[np.float32]:
-    """Blend the tiles of one level on the canvas: (C, height, width) float32, in their unit."""
+    """Blend the tiles of one level on the canvas: (C, height, width) float32, 0 to 255."""
     height, width = canvas
     if len(answers) == 1:
         return _place(*answers[0], canvas, shrink, geometry)[0]
@@ -124,7 +128,7 @@ def _merge_level(
 
 
 def _place(
-    answer: NDArray[np.generic],
+    answer: NDArray[np.uint8],
     look: Look,
     canvas: tuple[int, int],
     shrink: float,

@@ -5,7 +5,6 @@
 A server runs the three parts in different places; `segment` runs them in one.
 """
 
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -14,32 +13,11 @@ from numpy.typing import NDArray
 
 from hunique_models.engine.protocol import Engine
 from hunique_models.findings import ClassFinding, find
-from hunique_models.geometry import Detail, Look, cut_look, plan_looks
-from hunique_models.image import DecodeLimits, Picture, decode
+from hunique_models.geometry import Detail
+from hunique_models.image import DecodeLimits, Picture
 from hunique_models.manifest import Manifest
 from hunique_models.merging import merge_looks
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Looks:
-    """A picture as the network will see it."""
-
-    looks: tuple[Look, ...]
-    """Where each look lies."""
-    tiles: NDArray[np.uint8]
-    """(L, S, S, 3) uint8 sRGB."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prepared:
-    """A decoded picture with its looks."""
-
-    picture: Picture
-    """The upright picture and where it came from."""
-    looks: Looks
-    """What the network will see."""
-    decode_ns: int
-    """Duration of decoding and cutting."""
+from hunique_models.preparing import Looks, Prepared, look_at, prepare
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,17 +50,11 @@ class Pipeline:
         Raises:
             InputError: the image cannot be served.
         """
-        started_ns = time.monotonic_ns()
-        picture = decode(data, self.limits)
-        looks = self.look_at(picture.pixels, detail)
-        return Prepared(picture=picture, looks=looks, decode_ns=time.monotonic_ns() - started_ns)
+        return prepare(data, self.limits, self.manifest.geometry, detail)
 
     def look_at(self, pixels: NDArray[np.uint8], detail: Detail = Detail.STANDARD) -> Looks:
         """Cut the looks at (H, W, 3) uint8 pixels."""
-        geometry = self.manifest.geometry
-        looks = plan_looks(pixels.shape[0], pixels.shape[1], geometry, detail)
-        tiles = np.stack([cut_look(pixels, look, geometry) for look in looks])
-        return Looks(looks=looks, tiles=tiles)
+        return look_at(pixels, self.manifest.geometry, detail)
 
     def merge(
         self, looks: Looks, probability: NDArray[np.uint8], height_px: int, width_px: int
