@@ -26,7 +26,7 @@ help: ## Say what there is
 
 demo: $(DEMO) demo-hand ## Find the features of a drawn hand, or of IMAGE=photo.jpg, with a private server
 	@echo "Segmenting $(DEMO_IMAGE): a private server is started, used and ended"
-	@$(DEMO_VENV)/bin/hunique-client segment "$(DEMO_IMAGE)" --out demo-out
+	@$(DEMO_VENV)/bin/hunique-client segment "$(DEMO_IMAGE)" --out demo-out --overwrite
 	@echo "Written to demo-out/:"
 	@ls -1 demo-out | sed 's/^/  demo-out\//'
 
