@@ -82,7 +82,7 @@ class _Workers(click.IntRange):
               "gets one. N: always so many runs at once, and threads that decode and encode; "
               "raise it where a GPU waits for pictures.")  # fmt: skip
 @click.option("--max-batch", type=click.IntRange(min=1), default=8, show_envvar=True,
-              help="Most looks of one run (a picture at standard detail has up to 10). Below that "
+              help="Most looks of one run (a picture at standard detail has up to 11). Below that "
               "the server finds out what is worth it; on a GPU raise it as far as memory goes.")  # fmt: skip
 @click.option("--max-queue-items", type=click.IntRange(min=1), default=64, show_envvar=True,
               help="Most pictures inside at once; beyond, callers are told when to try again. "
@@ -93,6 +93,13 @@ class _Workers(click.IntRange):
               help="Largest encoded image.")  # fmt: skip
 @click.option("--max-image-megapixels", type=click.IntRange(min=1), default=80, show_envvar=True,
               help="Largest picture; each megapixel takes about 10 MB while it is worked on.")  # fmt: skip
+@click.option("--decoders", type=click.Choice(["threads", "processes"]), default="threads",
+              show_envvar=True, help="Where pictures are decoded. processes: a picture on which a "
+              "decoder crashes or hangs costs that picture and no other; takes more memory. "
+              "Linux only.")  # fmt: skip
+@click.option("--decode-timeout-s", type=click.FloatRange(min=0.1), default=60.0, show_envvar=True,
+              help="With --decoders processes: a picture that is not decoded in that time is refused, "
+              "and its decoder is ended. Several times what the largest one takes.")  # fmt: skip
 @click.option("--drain-s", type=click.FloatRange(min=0), default=20.0, show_envvar=True,
               help="Seconds that running requests may take after SIGTERM; below the grace period "
               "of whatever stops the process.")  # fmt: skip
@@ -114,6 +121,7 @@ def main(
     max_queue_mib: int,
     max_image_mib: int,
     max_image_megapixels: int,
+    decoders: str,
     log_level: str,
     log_format: str,
     **rest: object,
@@ -136,6 +144,7 @@ def main(
             max_queue_bytes=max_queue_mib * _MIB,
             max_image_bytes=max_image_mib * _MIB,
             max_image_pixels=max_image_megapixels * 1_000_000,
+            decoder_processes=decoders == "processes",
             **read_models(rest),
             **read_security(rest),
             **rest,  # type: ignore[arg-type]

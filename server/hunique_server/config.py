@@ -1,5 +1,6 @@
 """What a server is told at start: one frozen configuration, checked once."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,10 @@ class ServerConfig:
     """Largest encoded image."""
     max_image_pixels: int = 80_000_000
     """Most pixels of an image."""
+    decoder_processes: bool = False
+    """Whether pictures are decoded in processes of their own, which may crash or be killed."""
+    decode_timeout_s: float = 60.0
+    """How long such a process may take for one picture."""
     drain_s: float = 20.0
     """How long running requests may take after SIGTERM."""
     security: SecurityConfig = field(default_factory=SecurityConfig)
@@ -64,6 +69,10 @@ class ServerConfig:
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.decode_timeout_s <= 0:
+            raise ConfigError(f"decode_timeout_s must be above 0, found {self.decode_timeout_s}")
+        if self.decoder_processes and sys.platform != "linux":
+            raise ConfigError("decoder processes are there on Linux only: choose threads")
         if self.drain_s < 0:
             raise ConfigError(f"drain_s must be at least 0, found {self.drain_s}")
         self._check_models()
@@ -98,7 +107,7 @@ class ServerConfig:
 
     @property
     def decoders(self) -> int:
-        """Threads that decode pictures and draw findings."""
+        """Pictures that are decoded at once, and threads that draw findings."""
         return max(2, self.workers or self.threads)
 
 

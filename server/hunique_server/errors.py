@@ -15,6 +15,7 @@ import grpc
 from hunique_models.errors import ImageTooLargeError, InputError
 from hunique_server.admission import QueueFullError
 from hunique_server.batcher import BatcherClosedError, DeadlinePassedError
+from hunique_server.decoding import DecoderCrashedError
 from hunique_server.model_reference import ModelNameError
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ _CODES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
     (QueueFullError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DeadlinePassedError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BatcherClosedError, grpc.StatusCode.UNAVAILABLE),
+    (DecoderCrashedError, grpc.StatusCode.INTERNAL),
     (asyncio.CancelledError, grpc.StatusCode.CANCELLED),
 )
 

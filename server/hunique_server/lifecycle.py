@@ -68,7 +68,8 @@ class Server:
         Raises:
             BundleError: a bundle does not open.
             EngineError: an engine is not there or fails its self-test.
-            ConfigError: there is nothing to serve, or an address cannot be listened on.
+            ConfigError: there is nothing to serve, an address cannot be listened on, or decoder
+                processes do not start.
         """
         try:
             await self._start()
@@ -81,6 +82,7 @@ class Server:
             self._start_admin()
         premises = Premises(self.config, self.metrics)
         self._undo.push_async_callback(premises.close)
+        await premises.start()
         repository = ModelRepository(self.config, premises, self.models)
         self._undo.push_async_callback(repository.close)
         await repository.start(self._given_engine)

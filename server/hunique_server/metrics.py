@@ -56,6 +56,11 @@ class Metrics:
             "hunique_runs_total", "Runs of the engine, by the threads of each.",
             ["threads"], registry=self.registry,
         )  # fmt: skip
+        self.decoders_busy = self._gauge("decoders_busy", "Decoder processes that have a picture.")
+        self.decoders_replaced = Counter(
+            "hunique_decoders_replaced_total", "Decoder processes that ended or were, by reason.",
+            ["reason"], registry=self.registry,
+        )  # fmt: skip
         self._count_outcomes()
 
     def _count_outcomes(self) -> None:

@@ -1,6 +1,6 @@
 """What all models of a server share: whatever bounds memory, or is fair among callers.
 
-    one for the server:   limits, admission, the line for work, threads that decode, metrics
+    one for the server:   limits, admission, the line for work, decoders, metrics
     one for each model:   engines, batcher, layout (`hunique_server.segmenter`)
 
 So two models take no more pictures in than one does, and no batch ever holds looks for both.
@@ -15,6 +15,8 @@ from hunique_models.image import DecodeLimits
 from hunique_server.admission import Admission
 from hunique_server.caller import Priority
 from hunique_server.config import ServerConfig
+from hunique_server.decoding import Decoders, ThreadDecoders
+from hunique_server.decoding_pool import ProcessDecoders
 from hunique_server.in_work import InWork
 from hunique_server.metrics import Metrics
 
@@ -49,18 +51,35 @@ class Premises:
         self.admission = Admission(config.max_queue_items, config.max_queue_bytes)
         """Where there is room, or not."""
         self.workers = ThreadPoolExecutor(config.decoders, thread_name_prefix="worker")
-        """Decode pictures and draw findings."""
+        """Draw findings, and decode where there are no processes for that."""
+        self.decoders = self._choose_decoders(config)
+        """Where pictures are decoded."""
         self.in_work = InWork(self._room)
         """The pictures that are worked on, whichever model they are for."""
         self.lines: set[Line] = set()
         """Those of all models that are in memory."""
-        self._decoders = config.decoders
+        self._decoding_at_once = config.decoders
         self._watch_queues()
+
+    def _choose_decoders(self, config: ServerConfig) -> Decoders:
+        if config.decoder_processes:
+            return ProcessDecoders(
+                config.decoders, self.limits, config.decode_timeout_s, self.metrics
+            )
+        return ThreadDecoders(self.workers)
+
+    async def start(self) -> None:
+        """Be ready to decode.
+
+        Raises:
+            DecoderStartError: a decoder process does not start.
+        """
+        await self.decoders.start()
 
     def _room(self) -> int:
         """As many pictures as keep the busiest line busy, and those that are decoded."""
         ahead = max((line.pictures_ahead() for line in self.lines), default=0)
-        return ahead + self._decoders
+        return ahead + self._decoding_at_once
 
     def _watch_queues(self) -> None:
         self.metrics.queue_items.set_function(lambda: self.admission.items)
@@ -73,5 +92,6 @@ class Premises:
         return sum(line.waiting(priority) for line in tuple(self.lines))
 
     async def close(self) -> None:
-        """End the threads, once no model is left."""
+        """End decoders and threads, once no model is left."""
+        await self.decoders.close()
         await asyncio.to_thread(self.workers.shutdown, wait=True, cancel_futures=True)

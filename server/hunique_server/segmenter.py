@@ -1,6 +1,6 @@
 """One picture through the stages of the server, each in its own place, with one model.
 
-admission (loop) -> decode (threads) -> batcher -> engines -> findings (threads)
+admission (loop) -> decode (threads or processes) -> batcher -> engines -> findings (threads)
 """
 
 import asyncio
@@ -17,9 +17,10 @@ from hunique_models.engine import EngineOutput
 from hunique_models.findings import check_classes
 from hunique_models.image import check_size_bytes
 from hunique_models.manifest import Manifest
-from hunique_models.pipeline import PictureFindings, Pipeline, Prepared
+from hunique_models.pipeline import PictureFindings, Pipeline
+from hunique_models.preparing import Prepared
 from hunique_proto.v1 import hand_features_pb2 as pb
-from hunique_server.batcher import Answer, Batcher, DeadlinePassedError
+from hunique_server.batcher import Answer, Batcher
 from hunique_server.caller import Caller, Priority
 from hunique_server.convert import Wish, read_wish, write_response
 from hunique_server.engines import EngineLayout, LookPixels
@@ -140,7 +141,8 @@ class Segmenter:
         workers = self._premises.workers
         async with self._premises.in_work.enter(caller):
             waited_ns = time.monotonic_ns() - started_ns
-            prepared = await loop.run_in_executor(workers, self._prepare, image, wish, caller)
+            decoders = self._premises.decoders
+            prepared = await decoders.prepare(image, self._pipeline, wish.detail, caller)
             self._metrics.decode_duration.observe(prepared.decode_ns / 1e9)
             note_pixels(prepared.picture.height_px * prepared.picture.width_px)
             answer = await self._run(prepared.looks.tiles, caller)
@@ -177,11 +179,6 @@ class Segmenter:
         probability = np.concatenate([answer.result.probability for answer in answers])
         score = np.concatenate([answer.result.score for answer in answers])
         return Answer(EngineOutput(probability, score), queue_ns, done_ns - queue_ns)
-
-    def _prepare(self, data: bytes, wish: Wish, caller: Caller) -> Prepared:
-        if caller.deadline_s is not None and time.monotonic() >= caller.deadline_s:
-            raise DeadlinePassedError("the deadline passed before the picture was decoded")
-        return self._pipeline.prepare(data, wish.detail)
 
     def _finish(
         self,

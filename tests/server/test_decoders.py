@@ -1,0 +1,158 @@
+"""Decoders in processes of their own: one that crashes or hangs costs one picture."""
+
+import asyncio
+import gc
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from hunique_models.bundle import Bundle
+from hunique_proto.v1 import hand_features_pb2 as pb
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="decoder processes are there on Linux only"
+)
+
+LONG_S = 120.0
+Code = grpc.StatusCode
+
+
+def _decoders_of(server_pid: int) -> list[int]:
+    """The decoder processes of a server."""
+    pids = []
+    for children in Path(f"/proc/{server_pid}/task").glob("*/children"):
+        pids += [int(pid) for pid in children.read_text().split()]
+    return [pid for pid in pids if b"decoding_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def _pictures_in_memory() -> int:
+    """Memory of pictures that this process still holds, open or mapped."""
+    gc.collect()
+    held = Path("/proc/self/maps").read_text().count("memfd:picture")
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            held += "memfd:picture" in str(link.readlink())
+        except FileNotFoundError:  # it was that of the listing itself
+            continue
+    return held
+
+
+async def _segment(served: Any, image: bytes) -> grpc.StatusCode:
+    code: grpc.StatusCode = await served.stub.Segment(pb.SegmentRequest(image=image)).code()
+    return code
+
+
+async def test_processes_answer_as_threads_do(
+    serve: Any, encode: Any, red_png: bytes, untimed: Any
+) -> None:
+    """To the byte, in the service's own protocol; refusals to the word."""
+    dice = np.random.default_rng(0)
+    noise = dice.integers(0, 256, (301, 517, 3), np.uint8)
+    images = [red_png, encode(noise, "JPEG"), encode(noise[:, :, 0], "TIFF")]
+    refused = [b"no picture", red_png[:-50], b""]
+    answers = []
+    for processes in (False, True):
+        served = await serve(decoder_processes=processes)
+        found = [untimed(await served.stub.Segment(pb.SegmentRequest(image=i))) for i in images]
+        for image in refused:
+            call = served.stub.Segment(pb.SegmentRequest(image=image))
+            found.append((await call.code(), await call.details()))
+        answers.append(found)
+    assert answers[0] == answers[1]
+    assert answers[0][-1][0] is Code.INVALID_ARGUMENT
+
+
+async def test_crash_costs_one_picture(serve: Any, red_png: bytes) -> None:
+    """Two pictures are being decoded, one decoder is killed: one is lost, with a sentence."""
+    served = await serve(decoder_processes=True)
+    stopped = _decoders_of(os.getpid())
+    assert len(stopped) == 2
+    _signal(stopped, signal.SIGSTOP)
+    calls = [served.stub.Segment(pb.SegmentRequest(image=red_png)) for _ in stopped]
+    both = asyncio.gather(*(call.code() for call in calls))
+    await served.until("hunique_decoders_busy", 2)
+    _signal(stopped[:1], signal.SIGKILL)
+    _signal(stopped[1:], signal.SIGCONT)
+    assert set(await asyncio.wait_for(both, LONG_S)) == {Code.OK, Code.INTERNAL}
+    details = [await call.details() for call in calls if await call.code() is Code.INTERNAL]
+    assert "decoder" in details[0]
+    assert "SIGKILL" in details[0]
+    await served.until("hunique_decoders_replaced_total", 1, reason="crashed")
+    assert await asyncio.gather(*(_segment(served, red_png) for _ in range(8))) == [Code.OK] * 8
+    assert len(_decoders_of(os.getpid())) == 2
+    assert _pictures_in_memory() == 0
+
+
+async def test_decoder_that_hangs_is_ended(serve: Any, red_png: bytes) -> None:
+    """Its picture is refused and says why; the next one is served."""
+    served = await serve(decoder_processes=True, decode_timeout_s=3.0)
+    stopped = _decoders_of(os.getpid())
+    _signal(stopped, signal.SIGSTOP)
+    call = served.stub.Segment(pb.SegmentRequest(image=red_png))
+    assert await asyncio.wait_for(call.code(), LONG_S) is Code.INVALID_ARGUMENT
+    assert "3 s (--decode-timeout-s)" in await call.details()
+    await served.until("hunique_decoders_replaced_total", 1, reason="hung")
+    left = [pid for pid in stopped if Path(f"/proc/{pid}").exists()]
+    assert len(left) == 1
+    _signal(left, signal.SIGCONT)
+    assert await _segment(served, red_png) is Code.OK
+    assert _pictures_in_memory() == 0
+
+
+async def test_decoder_that_ends_while_idle_is_replaced(serve: Any, red_png: bytes) -> None:
+    """No picture is lost by that."""
+    served = await serve(decoder_processes=True)
+    _signal(_decoders_of(os.getpid()), signal.SIGKILL)
+    assert await asyncio.gather(*(_segment(served, red_png) for _ in range(4))) == [Code.OK] * 4
+    await served.until("hunique_decoders_replaced_total", 2, reason="crashed")
+
+
+async def test_caller_who_leaves_does_not_cost_a_decoder(serve: Any, red_png: bytes) -> None:
+    """Its process goes on with the next picture."""
+    served = await serve(decoder_processes=True)
+    decoders = _decoders_of(os.getpid())
+    _signal(decoders, signal.SIGSTOP)
+    call = served.stub.Segment(pb.SegmentRequest(image=red_png))
+    await served.until("hunique_decoders_busy", 1)
+    call.cancel()
+    _signal(decoders, signal.SIGCONT)
+    assert await asyncio.gather(*(_segment(served, red_png) for _ in range(4))) == [Code.OK] * 4
+    assert set(_decoders_of(os.getpid())) == set(decoders)
+
+
+async def test_end_of_the_server_leaves_no_decoder(serve: Any, red_png: bytes) -> None:
+    """Also of one that is stopped, with a picture in it."""
+    served = await serve(decoder_processes=True, drain_s=0.1)
+    _signal(_decoders_of(os.getpid()), signal.SIGSTOP)
+    call = served.stub.Segment(pb.SegmentRequest(image=red_png))
+    await served.until("hunique_decoders_busy", 1)
+    await asyncio.wait_for(served.server.stop(), LONG_S)
+    assert _decoders_of(os.getpid()) == []
+    assert await call.code() in {Code.UNAVAILABLE, Code.CANCELLED}
+    assert _pictures_in_memory() == 0
+
+
+def test_killed_server_leaves_no_decoder(
+    server_process: Any, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    """SIGKILL gives it no chance to end them, nor do they wait for one."""
+    with server_process(tiny_bundle.path, tmp_path / "s", "--decoders", "processes") as (server, _):
+        decoders = [os.pidfd_open(pid) for pid in _decoders_of(server.pid)]
+        assert len(decoders) == 2
+        server.kill()
+        for ended in decoders:
+            assert select.select([ended], [], [], LONG_S)[0] == [ended]
+            os.close(ended)
