@@ -65,6 +65,7 @@ class Batcher(Generic[Item, Result]):
         layout: says what may run now, on how many places, and learns from it.
         executor: a thread for each place of the layout.
         observe_batch: told each turn that is run, and of how many items.
+        observe_run: told of how many items a run that succeeded was, and how many ns it took.
     """
 
     def __init__(
@@ -72,10 +73,12 @@ class Batcher(Generic[Item, Result]):
         layout: Layout[Item, Result],
         executor: Executor,
         observe_batch: Callable[[Turn[Item, Result], int], None] = lambda *_: None,
+        observe_run: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
         self._layout = layout
         self._executor = executor
         self._observe_batch = observe_batch
+        self._observe_run = observe_run
         self._queue: FairQueue[_Entry[Item, Result]] = FairQueue()
         self._free = layout.places
         self._wake = asyncio.Event()
@@ -205,6 +208,7 @@ class Batcher(Generic[Item, Result]):
                     await self._answer(turn, [entry])
             return None
         run_ns = time.monotonic_ns() - started_ns
+        self._observe_run(len(batch), run_ns)
         for entry, result in zip(batch, results, strict=True):
             if not entry.future.done():
                 entry.future.set_result(Answer(result, started_ns - entry.submitted_ns, run_ns))

@@ -61,6 +61,21 @@ class Catalogue:
             f"{':'.join(sorted(wanted))[:_MOST_SHOWN]!r}"
         )
 
+    def find_all(self, name: str = "", version: str = "") -> tuple[LoadedModel, ...]:
+        """All models, all versions of a name, or the one that is meant by name and version.
+
+        Args:
+            name: NAME, NAME:VERSION, an alias; nothing without a version: all models.
+            version: its version; empty: all of them.
+
+        Raises:
+            ModelNotServedError: there is none.
+        """
+        if not name and not version:
+            return self.models
+        model = self.find(name, version)
+        return (model,) if version or ":" in name else self.by_name[model.identity.name]
+
     def with_models(
         self, name: str, models: Iterable[LoadedModel], aliases: Iterable[str] = ()
     ) -> "Catalogue":

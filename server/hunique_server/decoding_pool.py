@@ -11,12 +11,10 @@ import logging
 import time
 from dataclasses import dataclass
 
-from hunique_models.errors import InputError
 from hunique_models.geometry import Detail
 from hunique_models.image import DecodeLimits
 from hunique_models.pipeline import Pipeline
 from hunique_models.preparing import Prepared
-from hunique_server.batcher import DeadlinePassedError
 from hunique_server.caller import Caller
 from hunique_server.decoding import DecoderCrashedError, DecodingTooLongError, check_deadline
 from hunique_server.decoding_job import DecodeJob, NonsenseError, read_answer
@@ -73,6 +71,7 @@ class ProcessDecoders:
         self._metrics = metrics
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._places: list[asyncio.Task[None]] = []
+        self._processes: set[DecoderProcess] = set()
 
     async def start(self) -> None:
         """Be ready to decode.
@@ -82,12 +81,11 @@ class ProcessDecoders:
         """
         starts = (DecoderProcess.start(self.memory_bytes) for _ in range(self.count))
         begun = await asyncio.gather(*starts, return_exceptions=True)
-        for process in begun:
-            if isinstance(process, DecoderProcess):
-                self._places.append(asyncio.create_task(self._keep(process)))
-        for error in begun:
-            if isinstance(error, BaseException):
-                raise error
+        self._processes.update(one for one in begun if isinstance(one, DecoderProcess))
+        for one in begun:
+            if isinstance(one, BaseException):
+                raise one
+        self._places = [asyncio.create_task(self._keep(process)) for process in self._processes]
 
     async def prepare(
         self, data: bytes, pipeline: Pipeline, detail: Detail, caller: Caller
@@ -111,28 +109,30 @@ class ProcessDecoders:
         for place in self._places:
             place.cancel()
         await asyncio.gather(*self._places, return_exceptions=True)
+        await asyncio.gather(*(process.end() for process in self._processes))
         while not self._jobs.empty():
             self._jobs.get_nowait().prepared.cancel()
 
     async def _keep(self, process: DecoderProcess) -> None:
         """Have a process in this place, whatever becomes of it."""
-        try:
-            while True:
-                reason = await self._work(process)
-                process = await self._replace(process, reason)
-        finally:
-            await process.end()
+        while True:
+            reason = await self._work(process)
+            process = await self._replace(process, reason)
 
     async def _replace(self, process: DecoderProcess, reason: str) -> DecoderProcess:
         how = await process.end()
+        self._processes.discard(process)
         self._metrics.decoders_replaced.labels(reason).inc()
         logger.warning("decoder process %d %s (%s) and is replaced", process.pid, reason, how)
         while True:
             try:
-                return await DecoderProcess.start(self.memory_bytes)
+                fresh = await DecoderProcess.start(self.memory_bytes)
             except DecoderStartError as error:
                 logger.error("%s; trying again", error)
                 await asyncio.sleep(RESTART_PAUSE_S)
+            else:
+                self._processes.add(fresh)
+                return fresh
 
     async def _work(self, process: DecoderProcess) -> str:
         """Decode one picture after another until the process is of no more use; says why."""
@@ -163,9 +163,10 @@ class ProcessDecoders:
         except NonsenseError as error:
             job.refuse(_crashed(str(error)))
             return "crashed"
-        except (InputError, DeadlinePassedError) as error:
-            job.refuse(error)
-        except Exception as error:  # noqa: BLE001 - it is the picture's; the place goes on
+        except asyncio.CancelledError:
+            job.prepared.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - the picture is refused, the place goes on
             job.refuse(error)
         return ""
 

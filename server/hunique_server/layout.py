@@ -6,6 +6,7 @@ A place is a core on the CPU; where the device decides for itself there is one p
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -15,7 +16,8 @@ from hunique_server.batch_cost import BatchCost
 PATIENCE = 0.25
 """Share of a one-thread run by which another run may be late before it is no longer awaited."""
 EXPLORE_EVERY = 64
-"""One turn from rest in so many goes the other way, to learn what that costs now."""
+"""One turn from rest in so many goes the other way, to learn what that costs now; at first
+some more do, as what was measured at the start was measured beside whatever else started."""
 _NEW_SHARE = 0.1
 
 Item = TypeVar("Item")
@@ -118,6 +120,7 @@ class ElasticLayout(Generic[Item, Result]):
         self._narrow = Turn(run=one_thread, places=1, most=1, way="one_thread")
         self._wide: Turn[Item, Result] | None = None
         self._run_s: dict[Turn[Item, Result], float] = {}
+        self._runs: Counter[Turn[Item, Result]] = Counter()
         self._ends_s: list[float] = []
         """When the runs that go on should end, in the order of their beginning."""
         self._choices = 0
@@ -156,7 +159,7 @@ class ElasticLayout(Generic[Item, Result]):
         if min(waiting, self.places) * wide_s < narrow_s:
             best, other = other, best
         self._choices += 1
-        return best if self._choices % EXPLORE_EVERY else other
+        return other if _explores(self._choices) else best
 
     def _beside_others(
         self, waiting: int, narrow_s: float, wide_s: float
@@ -176,4 +179,12 @@ class ElasticLayout(Generic[Item, Result]):
         """Learn what such a run takes now."""
         self._ends_s.pop(0)
         if run_s is not None and turn in self._run_s:
-            self._run_s[turn] += _NEW_SHARE * (run_s / count - self._run_s[turn])
+            self._runs[turn] += 1
+            share = max(_NEW_SHARE, 1 / self._runs[turn])  # at first the mean of all runs
+            self._run_s[turn] += share * (run_s / count - self._run_s[turn])
+
+
+def _explores(choice: int) -> bool:
+    """Whether the choice of this number, from 1 on, goes the other way: 8, 16, 32, then evenly."""
+    is_power_of_two = choice & (choice - 1) == 0
+    return choice % EXPLORE_EVERY == 0 or (choice >= 8 and is_power_of_two)

@@ -12,6 +12,7 @@ from threading import Thread
 
 from hunique_server.allocator import give_back_freed
 from hunique_server.model_reference import ModelReference
+from hunique_server.model_statistics import ModelStatistics
 from hunique_server.premises import Premises
 from hunique_server.proven_model import ProvenModel
 from hunique_server.segmenter import Segmenter
@@ -47,6 +48,11 @@ class LoadedModel:
     def sha256(self) -> str:
         """The digest that pins its bundle."""
         return self.identity.sha256
+
+    @property
+    def statistics(self) -> ModelStatistics:
+        """What it has done since it was loaded."""
+        return self.segmenter.statistics
 
     def start(self) -> None:
         """Begin to serve."""

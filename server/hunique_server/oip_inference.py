@@ -22,6 +22,7 @@ from hunique_server.oip_convert import (
     write_response,
 )
 from hunique_server.oip_tensors import Value
+from hunique_server.request_times import note_items, reading, writing
 from hunique_server.result_document import result_document
 from hunique_server.segmenter import Segmenter
 
@@ -49,6 +50,7 @@ class Inference:
             RequestError: anything else that cannot be served.
         """
         call = read_call(request, self._segmenter.manifest)
+        note_items(call.count)
         most = self.admission.max_items
         if call.count > most:
             raise RequestError(
@@ -80,12 +82,14 @@ class Inference:
             values = await self._run(call, caller)
         else:
             values = await self._examine(call, caller)
-        return write_response(request_id, self._segmenter.model, values)
+        with writing():
+            return write_response(request_id, self._segmenter.model, values)
 
     async def _run(self, call: LooksCall, caller: Caller) -> dict[str, Value]:
         # a message of typed elements takes seconds to read; raw ones are there
         is_raw = call.raw is not None
-        looks = call.looks() if is_raw else await asyncio.to_thread(call.looks)
+        with reading():
+            looks = call.looks() if is_raw else await asyncio.to_thread(call.looks)
         output = await self._segmenter.run(looks, caller)
         return {name: getattr(output, name) for name in call.outputs}
 
@@ -100,7 +104,8 @@ class Inference:
             for task in tasks:
                 task.cancel()
         class_count = len(self._segmenter.manifest.classes)
-        return await asyncio.to_thread(_values, call.outputs, examined, class_count)
+        with writing():
+            return await asyncio.to_thread(_values, call.outputs, examined, class_count)
 
     async def _examine_one(
         self, call: PicturesCall, index: int, caller: Caller

@@ -18,14 +18,18 @@ from hunique_server.metrics import Metrics
 from hunique_server.oip_convert import write_stream_response
 from hunique_server.oip_inference import Inference
 from hunique_server.oip_metadata import model_metadata
+from hunique_server.oip_model_config import model_config
 from hunique_server.oip_repository import read_load, read_unload, write_index
+from hunique_server.oip_statistics import write_statistics
 from hunique_server.picture_record import ModelChange, note_change
 from hunique_server.repository import ModelRepository
 from hunique_server.served_models import ServedModels
 from hunique_server.streams import Streams
 
 SERVICE_NAME = "inference.GRPCInferenceService"
-_EXTENSIONS = ("binary_tensor_data", "model_repository", "parameters")
+_EXTENSIONS = (
+    "binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics",
+)  # fmt: skip
 
 
 class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
@@ -66,7 +70,7 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         self, request: pb.ModelInferRequest, context: Context
     ) -> pb.ModelInferResponse:
         caller = caller_of(context, Priority.INTERACTIVE)
-        with self._models.use(request.model_name, request.model_version) as segmenter:
+        with self._models.answering(request.model_name, request.model_version) as segmenter:
             inference = Inference(segmenter)
             call = inference.read(request)
             with inference.admission.admit(call.size_bytes, call.count, caller):
@@ -90,7 +94,7 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
     async def _infer_when_there_is_room(
         self, request: pb.ModelInferRequest, caller: Caller
     ) -> pb.ModelInferResponse:
-        with self._models.use(request.model_name, request.model_version) as segmenter:
+        with self._models.answering(request.model_name, request.model_version) as segmenter:
             inference = Inference(segmenter)
             call = inference.read(request)
             async with inference.admission.wait(call.size_bytes, call.count, caller):
@@ -140,6 +144,27 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
             await refuse(context, failure_of(error))
         versions = self._models.catalogue.by_name[model.identity.name]
         return model_metadata(model.manifest, [each.identity.version for each in versions])
+
+    async def ModelConfig(  # noqa: N802 - the name on the wire
+        self, request: pb.ModelConfigRequest, context: Context
+    ) -> pb.ModelConfigResponse:
+        """How a model is served."""
+        catalogue = self._models.catalogue
+        try:
+            model = catalogue.find(request.name, request.version)
+        except ModelNotServedError as error:
+            await refuse(context, failure_of(error))
+        return pb.ModelConfigResponse(config=model_config(model, catalogue))
+
+    async def ModelStatistics(  # noqa: N802 - the name on the wire
+        self, request: pb.ModelStatisticsRequest, context: Context
+    ) -> pb.ModelStatisticsResponse:
+        """What models have done."""
+        try:
+            models = self._models.catalogue.find_all(request.name, request.version)
+        except ModelNotServedError as error:
+            await refuse(context, failure_of(error))
+        return write_statistics(models)
 
     async def RepositoryIndex(  # noqa: N802 - the name on the wire
         self, request: pb.RepositoryIndexRequest, _context: Context

@@ -16,7 +16,6 @@ from hunique_server.admission import Admission
 from hunique_server.caller import Priority
 from hunique_server.config import ServerConfig
 from hunique_server.decoding import Decoders, ThreadDecoders
-from hunique_server.decoding_pool import ProcessDecoders
 from hunique_server.in_work import InWork
 from hunique_server.metrics import Metrics
 
@@ -62,11 +61,11 @@ class Premises:
         self._watch_queues()
 
     def _choose_decoders(self, config: ServerConfig) -> Decoders:
-        if config.decoder_processes:
-            return ProcessDecoders(
-                config.decoders, self.limits, config.decode_timeout_s, self.metrics
-            )
-        return ThreadDecoders(self.workers)
+        if not config.decoder_processes:
+            return ThreadDecoders(self.workers)
+        from hunique_server.decoding_pool import ProcessDecoders  # it needs what Linux has
+
+        return ProcessDecoders(config.decoders, self.limits, config.decode_timeout_s, self.metrics)
 
     async def start(self) -> None:
         """Be ready to decode.

@@ -25,8 +25,10 @@ from hunique_server.caller import Caller, Priority
 from hunique_server.convert import Wish, read_wish, write_response
 from hunique_server.engines import EngineLayout, LookPixels
 from hunique_server.layout import Turn
+from hunique_server.model_statistics import ModelStatistics
 from hunique_server.picture_record import note_examined, note_pixels
 from hunique_server.premises import Premises
+from hunique_server.request_times import note_timings
 
 Tiles = NDArray[np.uint8]
 Drawn = TypeVar("Drawn")
@@ -53,13 +55,15 @@ class Segmenter:
         self.manifest = manifest
         self.model = model
         self.admission = premises.admission
+        self.statistics = ModelStatistics()
+        """What it has done."""
         self._layout = layout
         self._premises = premises
         self._pipeline = Pipeline(manifest, self.limits)
         self._metrics = premises.metrics
         self._engine_threads = ThreadPoolExecutor(layout.places, thread_name_prefix="engine")
         self._batcher: Batcher[LookPixels, EngineOutput] = Batcher(
-            layout, self._engine_threads, self._observe_batch
+            layout, self._engine_threads, self._observe_batch, self.statistics.observe_run
         )
 
     def start(self) -> None:
@@ -155,6 +159,7 @@ class Segmenter:
         timings.total_ns = time.monotonic_ns() - started_ns
         self._observe(response)
         note_examined(response)
+        note_timings(timings)
         return response, drawn
 
     async def run(self, looks: Tiles, caller: Caller) -> EngineOutput:
@@ -163,12 +168,16 @@ class Segmenter:
         Raises:
             DeadlinePassedError: too late.
         """
-        started_s = time.monotonic()
+        started_ns = time.monotonic_ns()
         note_pixels(looks.shape[0] * looks.shape[1] * looks.shape[2])
         answer = await self._run(looks, caller)
         self._metrics.queue_duration.observe(answer.queue_ns / 1e9)
         self._metrics.inference_duration.observe(answer.run_ns / 1e9)
-        self.admission.observe(time.monotonic() - started_s)
+        total_ns = time.monotonic_ns() - started_ns
+        self.admission.observe(total_ns / 1e9)
+        note_timings(
+            pb.Timings(queue_ns=answer.queue_ns, inference_ns=answer.run_ns, total_ns=total_ns)
+        )
         return answer.result
 
     async def _run(self, looks: Tiles, caller: Caller) -> Answer[EngineOutput]:

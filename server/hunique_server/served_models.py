@@ -46,6 +46,16 @@ class ServedModels:
         with self.catalogue.find(name, version).use() as segmenter:
             yield segmenter
 
+    @contextmanager
+    def answering(self, name: str = "", version: str = "") -> Iterator[Segmenter]:
+        """The same, for a request: how this context ends counts in the model's statistics.
+
+        Raises:
+            ModelNotServedError: there is no such model, and nothing was counted.
+        """
+        with self.use(name, version) as segmenter, segmenter.statistics.request():
+            yield segmenter
+
     def publish(self, catalogue: Catalogue) -> None:
         """From now on names mean this; what none means goes once its last user has gone."""
         before, now = set(self.catalogue.models), set(catalogue.models)

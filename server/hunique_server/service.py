@@ -52,7 +52,7 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
     async def _segment(self, request: pb.SegmentRequest, context: Context) -> pb.SegmentResponse:
         caller = caller_of(context, Priority.INTERACTIVE)
         with (
-            self._models.use(request.model) as segmenter,
+            self._models.answering(request.model) as segmenter,
             segmenter.admit(request, caller),
         ):
             return await segmenter.segment(request, caller)
@@ -76,7 +76,7 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
         self, request: pb.SegmentRequest, ids: "_OpenIds", caller: Caller
     ) -> pb.SegmentResponse:
         # a stream waits for room instead of failing, which slows its sender
-        with ids.reserve(request.request_id), self._models.use(request.model) as segmenter:
+        with self._models.answering(request.model) as segmenter, ids.reserve(request.request_id):
             async with segmenter.wait(request, caller):
                 return await segmenter.segment(request, caller)
 

@@ -33,7 +33,11 @@ def test_typed_stubs_and_schema_travel(wheel_files: dict[str, int]) -> None:
     wanted = {f"{package}/py.typed" for package in PACKAGES}
     wanted |= {
         f"hunique_proto/{stem}{end}"
-        for stem in ("v1/hand_features", "inference/open_inference")
+        for stem in (
+            "v1/hand_features",
+            "inference/open_inference",
+            "inference/model_configuration",
+        )
         for end in (".proto", "_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
     }
     wanted.add("hunique_models/manifest.schema.json")

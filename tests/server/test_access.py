@@ -67,6 +67,10 @@ def _every_call(served: Any, image: bytes, metadata: Any = None) -> dict[str, An
         "ModelReady": inference.ModelReady(oip.ModelReadyRequest(), metadata=metadata),
         "ModelMetadata": inference.ModelMetadata(oip.ModelMetadataRequest(), metadata=metadata),
         "ServerMetadata": inference.ServerMetadata(oip.ServerMetadataRequest(), metadata=metadata),
+        "ModelConfig": inference.ModelConfig(oip.ModelConfigRequest(), metadata=metadata),
+        "ModelStatistics": inference.ModelStatistics(
+            oip.ModelStatisticsRequest(), metadata=metadata
+        ),
         "RepositoryIndex": inference.RepositoryIndex(
             oip.RepositoryIndexRequest(), metadata=metadata
         ),
@@ -94,7 +98,7 @@ async def test_nothing_is_told_to_strangers(serve: Any, tokens: Path, red_png: b
             assert code is Code.UNAUTHENTICATED
             texts.add(details)
     assert len(texts) == 1
-    assert served.sample("hunique_turned_away_total", reason="unauthenticated") == 33
+    assert served.sample("hunique_turned_away_total", reason="unauthenticated") == 39
     assert served.sample("hunique_requests_total", method="Segment", code="OK") == 0
 
 

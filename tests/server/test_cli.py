@@ -65,6 +65,8 @@ CHOICES = {
     "DEVICE": ("cuda:1", "device", "cuda:1"),
     "THREADS": ("3", "threads", 3),
     "WORKERS": ("5", "workers", 5),
+    "DECODERS": ("processes", "decoder_processes", True),
+    "DECODE_TIMEOUT_S": ("2.5", "decode_timeout_s", 2.5),
     "MAX_BATCH": ("6", "max_batch", 6),
     "MAX_QUEUE_ITEMS": ("7", "max_queue_items", 7),
     "MAX_QUEUE_MIB": ("100", "max_queue_bytes", 100 * 2**20),

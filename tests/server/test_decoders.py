@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from hunique_models.bundle import Bundle
+from hunique_proto.inference import open_inference_pb2 as oip
+from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
 from hunique_proto.v1 import hand_features_pb2 as pb
 
 pytestmark = pytest.mark.skipif(
@@ -73,6 +75,46 @@ async def test_processes_answer_as_threads_do(
         answers.append(found)
     assert answers[0] == answers[1]
     assert answers[0][-1][0] is Code.INVALID_ARGUMENT
+
+
+def _inference(*images: bytes) -> oip.ModelInferRequest:
+    tensor = {"name": "encoded_image", "datatype": "BYTES", "shape": [len(images)]}
+    raw = b"".join(len(image).to_bytes(4, "little") + image for image in images)
+    outputs = [{"name": "labels"}] if len(images) == 1 else []
+    return oip.ModelInferRequest(inputs=[tensor], outputs=outputs, raw_input_contents=[raw])
+
+
+async def test_processes_answer_as_threads_do_in_the_open_inference_protocol(
+    serve: Any, red_png: bytes
+) -> None:
+    """Labels to the byte, and the picture of several that is refused by its number."""
+    answers = []
+    for processes in (False, True):
+        served = await serve(decoder_processes=processes)
+        inference: Any = oip_grpc.GRPCInferenceServiceStub(served.channel)
+        labels = (await inference.ModelInfer(_inference(red_png))).raw_output_contents
+        refused = inference.ModelInfer(_inference(red_png, red_png[:-50]))
+        answers.append((list(labels), await refused.code(), await refused.details()))
+    assert answers[0] == answers[1]
+    assert answers[1][2].startswith("encoded_image[1]: ")
+
+
+async def test_crash_costs_one_request_of_the_open_inference_protocol(
+    serve: Any, red_png: bytes
+) -> None:
+    """The caller is told that it was the decoder."""
+    served = await serve(decoder_processes=True)
+    decoders = _decoders_of(os.getpid())
+    _signal(decoders, signal.SIGSTOP)
+    inference: Any = oip_grpc.GRPCInferenceServiceStub(served.channel)
+    call = inference.ModelInfer(_inference(red_png))
+    await served.until("hunique_decoders_busy", 1)
+    _signal(decoders, signal.SIGSEGV)
+    _signal(decoders, signal.SIGCONT)
+    assert await asyncio.wait_for(call.code(), LONG_S) is Code.INTERNAL
+    assert "SIGSEGV" in await call.details()
+    assert await _segment(served, red_png) is Code.OK
+    assert _pictures_in_memory() == 0
 
 
 async def test_crash_costs_one_picture(serve: Any, red_png: bytes) -> None:
@@ -136,11 +178,13 @@ async def test_caller_who_leaves_does_not_cost_a_decoder(serve: Any, red_png: by
 async def test_end_of_the_server_leaves_no_decoder(serve: Any, red_png: bytes) -> None:
     """Also of one that is stopped, with a picture in it."""
     served = await serve(decoder_processes=True, drain_s=0.1)
-    _signal(_decoders_of(os.getpid()), signal.SIGSTOP)
+    decoders = _decoders_of(os.getpid())
+    _signal(decoders, signal.SIGSTOP)
     call = served.stub.Segment(pb.SegmentRequest(image=red_png))
     await served.until("hunique_decoders_busy", 1)
     await asyncio.wait_for(served.server.stop(), LONG_S)
-    assert _decoders_of(os.getpid()) == []
+    assert len(decoders) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in decoders)  # nor a zombie of one
     assert await call.code() in {Code.UNAVAILABLE, Code.CANCELLED}
     assert _pictures_in_memory() == 0
 
@@ -148,10 +192,12 @@ async def test_end_of_the_server_leaves_no_decoder(serve: Any, red_png: bytes) -
 def test_killed_server_leaves_no_decoder(
     server_process: Any, tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
-    """SIGKILL gives it no chance to end them, nor do they wait for one."""
+    """SIGKILL gives it no chance to end them, and one that hangs would never hear of it."""
     with server_process(tiny_bundle.path, tmp_path / "s", "--decoders", "processes") as (server, _):
-        decoders = [os.pidfd_open(pid) for pid in _decoders_of(server.pid)]
+        pids = _decoders_of(server.pid)
+        decoders = [os.pidfd_open(pid) for pid in pids]
         assert len(decoders) == 2
+        _signal(pids[:1], signal.SIGSTOP)
         server.kill()
         for ended in decoders:
             assert select.select([ended], [], [], LONG_S)[0] == [ended]

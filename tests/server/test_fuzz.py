@@ -32,7 +32,7 @@ LIMITS = settings(
 HAND, OIP = "/hunique.v1.HandFeatures/", "/inference.GRPCInferenceService/"
 UNARY = (
     f"{HAND}Segment", f"{HAND}DescribeModel", f"{OIP}ModelInfer", f"{OIP}ModelMetadata",
-    f"{OIP}ModelReady", f"{OIP}RepositoryIndex", f"{OIP}RepositoryModelLoad",
+    f"{OIP}ModelReady", f"{OIP}ModelConfig", f"{OIP}ModelStatistics", f"{OIP}RepositoryIndex", f"{OIP}RepositoryModelLoad",
     "/grpc.health.v1.Health/Check",
 )  # fmt: skip
 STREAMS = (f"{HAND}SegmentStream", f"{OIP}ModelStreamInfer")

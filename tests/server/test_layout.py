@@ -140,6 +140,19 @@ def test_crowd_learns_where_all_cores_are_better() -> None:
     assert ways[-EXPLORE_EVERY:].count("all_threads") == EXPLORE_EVERY - 1
 
 
+def test_wrong_start_is_forgotten_within_a_few_runs() -> None:
+    """A way that was measured beside a start-up of others gets its chance soon, not in an hour."""
+    layout = _layout(all_s=10 * ALL_S)
+    ways = []
+    for _ in range(40):
+        turn = _turn(layout, waiting=1, free=2)
+        ways.append(turn.way)
+        layout.began(turn, 1)
+        layout.ended(turn, 1, ALL_S if turn.way == "all_threads" else ONE_S)
+    assert ways[:7] == ["one_thread"] * 7
+    assert ways[-8:].count("all_threads") >= 7
+
+
 def test_failed_run_teaches_nothing() -> None:
     """The duration of a run that failed says nothing about those that do not."""
     layout = _layout()

@@ -129,7 +129,7 @@ class _SimpleSegmenter:
     def __init__(self) -> None:
         self.free = asyncio.Event()
 
-    def use(self, _: str) -> Any:
+    def answering(self, _: str) -> Any:
         """The one model."""
         return nullcontext(self)
 
