@@ -13,7 +13,8 @@ GPU := .venv-gpu/.installed
 BIN := .venv/bin
 PIP := bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PACKAGES := proto models server client training export
-PROTO_FILES := hunique_proto/v1/hand_features.proto hunique_proto/inference/open_inference.proto
+PROTO_FILES := $(addprefix hunique_proto/,v1/hand_features.proto \
+  inference/open_inference.proto inference/model_configuration.proto)
 MYPY_PACKAGES := $(foreach name,models server client training export,-p hunique_$(name))
 GPU_FOUND := $(if $(filter verify-gpu,$(MAKECMDGOALS)),$(shell nvidia-smi --list-gpus 2>/dev/null))
 DEMO_IMAGE := $(or $(IMAGE),demo-out/hand.png)

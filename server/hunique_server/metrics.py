@@ -58,7 +58,7 @@ class Metrics:
         )  # fmt: skip
         self.decoders_busy = self._gauge("decoders_busy", "Decoder processes that have a picture.")
         self.decoders_replaced = Counter(
-            "hunique_decoders_replaced_total", "Decoder processes that ended or were, by reason.",
+            "hunique_decoders_replaced_total", "Decoder processes replaced, by reason.",
             ["reason"], registry=self.registry,
         )  # fmt: skip
         self._count_outcomes()

@@ -14,6 +14,11 @@ EVERYTHING: dict[str, Any] = {
     "tls": {"secretName": "hunique-tls", "clientCertificates": True},
     "auth": {"tokensSecretName": "hunique-tokens"},
     "model": {"volume": {"persistentVolumeClaim": {"claimName": "model"}}, "subPath": "v3"},
+    "modelRepository": {
+        "volume": {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}},
+        "subPath": "hands",
+        "load": ["hand-features", "nails:1.2.0"],
+    },
     "gpu": {"enabled": True, "runtimeClassName": "nvidia"},
     "autoscaling": {"enabled": True, "metric": "queueTime"},
     "serviceAccount": {"annotations": {"note": "x"}},
@@ -184,6 +189,42 @@ def test_model_from_a_volume(render: Any) -> None:
     assert not [argument for argument in render().container()["args"] if "--bundle" in argument]
 
 
+REPOSITORIES: list[dict[str, Any]] = [
+    {"persistentVolumeClaim": {"claimName": "models", "readOnly": True}},
+    {"image": {"reference": "models/hunique:3", "pullPolicy": "IfNotPresent"}},
+    {"nfs": {"server": "nfs.example", "path": "/models", "readOnly": True}},
+]
+
+
+@pytest.mark.parametrize("volume", REPOSITORIES, ids=lambda volume: next(iter(volume)))
+def test_models_from_a_repository(render: Any, volume: dict[str, Any]) -> None:
+    """Any volume is mounted read-only where the server looks, which begins with what is named."""
+    repository = {"volume": volume, "load": ["hand-features", "nails:1.2.0"]}
+    rendering = render(modelRepository=repository)
+    deployment = rendering.one("Deployment")
+    kubernetes_validate.validate(deployment, "1.33", strict=True)
+    volumes = deployment["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "models", **volume} in volumes
+    container = rendering.container()
+    (mount,) = (m for m in container["volumeMounts"] if m["name"] == "models")
+    assert mount == {"name": "models", "mountPath": "/models", "readOnly": True}
+    assert [a for a in container["args"] if "model" in a or "load" in a or "bundle" in a] == [
+        "--model-repository=/models", "--load=hand-features", "--load=nails:1.2.0",
+    ]  # fmt: skip
+
+
+def test_repository_may_be_a_folder_of_its_volume(render: Any) -> None:
+    """Beside a bundle, which stays the default; without a list nothing is said of what to load."""
+    everything = render(**EVERYTHING).container()
+    (mount,) = (m for m in everything["volumeMounts"] if m["name"] == "models")
+    assert mount["subPath"] == "hands"
+    assert {"--bundle=/model", "--model-repository=/models"} <= set(everything["args"])
+    bare = render(modelRepository={"volume": {"emptyDir": {}}}).container()
+    assert "--model-repository=/models" in bare["args"]
+    assert not [argument for argument in bare["args"] if argument.startswith("--load")]
+    assert not [argument for argument in render().container()["args"] if "repository" in argument]
+
+
 def test_autoscaler_owns_the_number_of_replicas(render: Any) -> None:
     """An upgrade of the release does not reset what the autoscaler decided."""
     scaled = render(autoscaling={"enabled": True})
@@ -244,6 +285,13 @@ NONSENSE: list[dict[str, Any]] = [
     {"tls": {"secretName": "Not A Name"}},
     {"tls": {"cert": "x"}},
     {"auth": {"tokens": "x"}},
+    {"modelRepository": {"load": ["hand-features"]}},
+    {"modelRepository": {"volume": {"emptyDir": {}}, "load": "hand-features"}},
+    {"modelRepository": {"volume": {"emptyDir": {}}, "load": ["Hand Features"]}},
+    {"modelRepository": {"volume": {"emptyDir": {}}, "load": ["hand-features:3"]}},
+    {"modelRepository": {"volume": {"emptyDir": {}}, "load": ["nails", "nails"]}},
+    {"modelRepository": {"volume": {"emptyDir": {}}, "subPath": "/models"}},
+    {"modelRepository": {"existingClaim": "models"}},
 ]
 
 

@@ -9,12 +9,14 @@ import click
 import pytest
 
 from hunique_server.cli import main
+from hunique_server.model_reference import ModelReference
 from hunique_server.security_options import read_security
 
 VALUES: list[dict[str, Any]] = [
     {},
     {"gpu": {"enabled": True}},
     {"model": {"volume": {"emptyDir": {}}}, "server": {"flags": {"max-batch": 16}}},
+    {"modelRepository": {"volume": {"emptyDir": {}}, "load": ["hands", "nails:1.2.0-rc.1"]}},
     {"server": {"logLevel": "debug", "logFormat": "text", "device": "cpu"}},
     {"tls": {"secretName": "cert", "clientCertificates": True}, "auth": {"tokensSecretName": "t"}},
 ]
@@ -32,6 +34,11 @@ def test_chart_passes_flags_that_exist(render: Any, values: dict[str, Any]) -> N
     understood = _understood(render(**values).container()["args"])
     assert understood["listen"] == ("0.0.0.0:50051",)
     assert understood["admin_listen"] == "0.0.0.0:9464"
+    repository = values.get("modelRepository", {})
+    assert understood["load"] == tuple(repository.get("load", ()))
+    assert (understood["model_repository"] is not None) == bool(repository)
+    for text in understood["load"]:
+        assert str(ModelReference.parse(text)) == text
     encrypts = "tls" in values
     assert understood["insecure"] != encrypts
     security = read_security(understood)["security"]

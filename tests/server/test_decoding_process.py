@@ -1,7 +1,10 @@
 """One decoder process: what it loads, what it hears of, what it may take, and how it ends."""
 
+import asyncio
 import json
 import os
+import resource
+import select
 import signal
 import subprocess
 import sys
@@ -11,14 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hunique_models.bundle import Bundle
 from hunique_models.errors import ImageTooLargeError
 from hunique_models.geometry import Detail, Geometry
 from hunique_models.image import DecodeLimits, Picture
+from hunique_models.pipeline import Pipeline
 
 if sys.platform != "linux":
     pytest.skip("decoder processes are there on Linux only", allow_module_level=True)
 
 from hunique_server import decoding_process
+from hunique_server.caller import NOBODY
 from hunique_server.config import ConfigError
 from hunique_server.decoding_job import DecodeJob, NonsenseError, read_answer
 from hunique_server.decoding_memory import PictureMemory
@@ -82,18 +88,31 @@ async def test_picture_that_takes_too_much_memory_is_refused(encode: Any, red_pn
         await process.end()
 
 
-async def test_decoder_is_the_first_to_go_and_leaves_no_core() -> None:
-    """Where memory runs out its server stays, and no picture gets onto a disk."""
+async def test_decoder_is_the_first_to_go_where_memory_runs_out() -> None:
+    """Rather than its server."""
     process = await DecoderProcess.start(1024 * MIB)
     try:
-        own = Path(f"/proc/{process.pid}")
-        assert (own / "oom_score_adj").read_text(encoding="ascii").strip() == "1000"
-        # what may not be dumped belongs to root, whoever runs it
-        fields = (own / "status").read_text(encoding="ascii")
-        assert "CoreDumping:\t0" in fields
-        assert (own / "mem").stat().st_uid == 0
+        score = Path(f"/proc/{process.pid}/oom_score_adj")
+        assert score.read_text(encoding="ascii").strip() == "1000"
     finally:
         await process.end()
+
+
+async def test_crash_writes_no_picture_to_the_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where cores are kept: one would hold what was being decoded."""
+    monkeypatch.chdir(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        process = await DecoderProcess.start(1024 * MIB)
+        os.kill(process.pid, signal.SIGSEGV)
+        assert await asyncio.wait_for(process.said, LONG_S) == b""
+        assert await process.end() == "SIGSEGV"
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_decoder_knows_no_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,3 +165,23 @@ def test_number_that_no_picture_has_is_nonsense() -> None:
     with pytest.raises(NonsenseError):
         read_answer(b'{"shape": [Infinity, 1]}', _job(b"x"), memory)
     memory.close()
+
+
+async def test_picture_for_a_decoder_that_has_just_ended_is_not_lost(
+    tiny_bundle: Bundle, red_png: bytes
+) -> None:
+    """It was not the picture's fault, and another decoder takes it."""
+    pool = ProcessDecoders(1, DecodeLimits(), LONG_S, Metrics())
+    await pool.start()
+    try:
+        (process,) = pool._processes
+        ended = os.pidfd_open(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        assert select.select([ended], [], [], LONG_S)[0]  # and nobody else has heard of it
+        os.close(ended)
+        prepared = await pool.prepare(
+            red_png, Pipeline(tiny_bundle.manifest), Detail.STANDARD, NOBODY
+        )
+        assert prepared.picture.width_px == 300
+    finally:
+        await pool.close()

@@ -56,12 +56,12 @@ async def _begin(served: Any, obedient: Any, grey: Grey, order: list[int]) -> An
 
 
 @pytest.mark.parametrize(
-    ("stream_says", "picture_says", "first"),
+    ("stream_says", "picture_says", "picture_is_first"),
     [
-        (None, None, 100),
-        ("interactive", None, 20),
-        (None, "bulk", 20),
-        ("bulk", "interactive", 100),
+        (None, None, True),
+        ("interactive", None, False),
+        (None, "bulk", False),
+        ("bulk", "interactive", True),
     ],
 )
 async def test_screen_goes_before_the_stream_unless_told(
@@ -71,7 +71,7 @@ async def test_screen_goes_before_the_stream_unless_told(
     order: list[int],
     stream_says: str | None,
     picture_says: str | None,
-    first: int,
+    picture_is_first: bool,
 ) -> None:
     """A lone picture is run before a stream that came first; metadata can say otherwise."""
     served = await serve(obedient, max_batch=1)
@@ -85,12 +85,12 @@ async def test_screen_goes_before_the_stream_unless_told(
     metadata = _said(picture_says) if picture_says else None
     picture = served.stub.Segment(request, metadata=metadata)
     await served.until("hunique_queue_items", 8)
-    if first == 100:  # in both lines it is decoded and waits for the engine
+    if picture_is_first:  # in both lines it is decoded and waits for the engine
         await served.until("hunique_queue_looks", 1, priority="interactive")
     obedient.free.set()
     await asyncio.gather(begun, picture)
     assert {answer.request_id async for answer in stream} == set("012345")
-    assert order[0] == first
+    assert (order[0] == 100) is picture_is_first  # two of the stream are decoded at once
     assert sorted(order) == [20, 21, 22, 23, 24, 25, 100]
 
 
