@@ -18,7 +18,7 @@ PACKAGES = {
     "hunique_training",
 }
 MODEL_LIMIT_BYTES = 25_000_000
-CODE_LIMIT_BYTES = 1_500_000
+CODE_LIMIT_BYTES = 2_000_000
 BUNDLED = "hunique_models/bundled/"
 
 
