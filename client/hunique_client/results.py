@@ -32,7 +32,7 @@ class Detail(StrEnum):
     STANDARD = "standard"
     """Also tiles at twice the network's input size."""
     FINE = "fine"
-    """Also tiles down to the picture's own resolution."""
+    """Also tiles at four times the network's input size."""
 
 
 class Output(StrEnum):

@@ -1,16 +1,15 @@
 """Flags of `hunique-server` about what is served."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from hunique_models.bundle import default_bundle_path
+from hunique_server.option_group import option_group
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 _FOLDER = click.Path(path_type=Path)
-_OPTIONS = (
+model_options = option_group(
     click.option("--bundle", "bundles", multiple=True, type=_FOLDER,
                  envvar="HUNIQUE_SERVER_BUNDLE", show_envvar=True, show_default=False,
                  help="Folder of a model to serve; repeat it for several, in the variable put : "
@@ -24,13 +23,7 @@ _OPTIONS = (
                  help="Model of --model-repository to begin with, in its newest version if none "
                  "is said; repeat it for several. Each takes memory of its own."),
 )  # fmt: skip
-
-
-def model_options(command: Command) -> Command:
-    """Give a command these flags."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+"""Gives a command the flags about what is served."""
 
 
 def read_models(values: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ batches, deadlines and errors.
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from importlib.metadata import version
+from typing import TypeVar
 
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.inference import open_inference_pb2_grpc as pb_grpc
@@ -26,6 +27,7 @@ from hunique_server.repository import ModelRepository
 from hunique_server.served_models import ServedModels
 from hunique_server.streams import Streams
 
+Found = TypeVar("Found")
 SERVICE_NAME = "inference.GRPCInferenceService"
 _EXTENSIONS = (
     "binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics",
@@ -138,11 +140,9 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         self, request: pb.ModelMetadataRequest, context: Context
     ) -> pb.ModelMetadataResponse:
         """Inputs and outputs."""
-        try:
-            model = self._models.catalogue.find(request.name, request.version)
-        except ModelNotServedError as error:
-            await refuse(context, failure_of(error))
-        versions = self._models.catalogue.by_name[model.identity.name]
+        catalogue = self._models.catalogue
+        model = await _found(context, lambda: catalogue.find(request.name, request.version))
+        versions = catalogue.by_name[model.identity.name]
         return model_metadata(model.manifest, [each.identity.version for each in versions])
 
     async def ModelConfig(  # noqa: N802 - the name on the wire
@@ -150,20 +150,15 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
     ) -> pb.ModelConfigResponse:
         """How a model is served."""
         catalogue = self._models.catalogue
-        try:
-            model = catalogue.find(request.name, request.version)
-        except ModelNotServedError as error:
-            await refuse(context, failure_of(error))
+        model = await _found(context, lambda: catalogue.find(request.name, request.version))
         return pb.ModelConfigResponse(config=model_config(model, catalogue))
 
     async def ModelStatistics(  # noqa: N802 - the name on the wire
         self, request: pb.ModelStatisticsRequest, context: Context
     ) -> pb.ModelStatisticsResponse:
         """What models have done."""
-        try:
-            models = self._models.catalogue.find_all(request.name, request.version)
-        except ModelNotServedError as error:
-            await refuse(context, failure_of(error))
+        catalogue = self._models.catalogue
+        models = await _found(context, lambda: catalogue.find_all(request.name, request.version))
         return write_statistics(models)
 
     async def RepositoryIndex(  # noqa: N802 - the name on the wire
@@ -188,6 +183,14 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         name = request.model_name
         await _change(name, lambda: self._repository.unload(read_unload(request)), context)
         return pb.RepositoryModelUnloadResponse()
+
+
+async def _found(context: Context, look_up: Callable[[], Found]) -> Found:
+    """What the look-up finds; where there is no such model, the call is refused with that."""
+    try:
+        return look_up()
+    except ModelNotServedError as error:
+        await refuse(context, failure_of(error))
 
 
 async def _change(name: str, begin: Callable[[], Awaitable[LoadedModel]], context: Context) -> None:

@@ -1,17 +1,16 @@
 """Flags of `hunique-server` about who may call, what is kept of it, and how it is watched."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from hunique_server.audit_config import AUDIT_FAILURES, AuditConfig
+from hunique_server.option_group import option_group
 from hunique_server.security_config import ALGORITHMS, OidcConfig, SecurityConfig
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_OPTIONS = (
+security_options = option_group(
     click.option("--tls-cert", type=_FILE, show_envvar=True, show_default=False,
                  help="Certificate chain, PEM. With it TCP is encrypted (TLS 1.2 or newer), Unix "
                  "sockets are not. New files are taken at the next connection."),
@@ -63,13 +62,7 @@ _OPTIONS = (
                  help="Send OpenTelemetry traces; where to and how many is chosen by the OTEL_* "
                  "variables."),
 )  # fmt: skip
-
-
-def security_options(command: Command) -> Command:
-    """Give a command these flags."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+"""Gives a command the flags about callers, accounts and traces."""
 
 
 def read_security(values: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 
 from hunique_models.bundle import Bundle
 from hunique_models.errors import BundleFormatError
+from hunique_models.geometry import LevelMean
 from hunique_models.manifest import Manifest, schema
 
 
@@ -26,6 +27,19 @@ def test_manifest_comes_back_the_same(tiny_bundle: Bundle) -> None:
     assert again.known_answer is not None
 
 
+def test_manifest_from_before_means_what_it_meant(values: dict[str, Any]) -> None:
+    """Without the words for sizes there is no enlargement and no overview."""
+    for word in ("overview_zoom", "max_tile_zoom", "level_mean"):
+        del values["geometry"][word]
+    for spec in values["classes"]:
+        del spec["in_overview"]
+    manifest = Manifest.from_json(json.dumps(values))
+    assert manifest.geometry.overview_zoom == 0
+    assert manifest.geometry.max_tile_zoom == 1
+    assert manifest.geometry.level_mean is LevelMean.PROBABILITY
+    assert not any(spec.in_overview for spec in manifest.classes)
+
+
 def test_published_schema_is_the_one_in_use(request: pytest.FixtureRequest) -> None:
     """The schema in the documentation is the schema that is checked against."""
     published = request.config.rootpath / "docs" / "manifest.schema.json"
@@ -41,6 +55,9 @@ def test_published_schema_is_the_one_in_use(request: pytest.FixtureRequest) -> N
         ("licence", ""),
         ("geometry.input_size_px", 0),
         ("geometry.pad_value", [0, 0]),
+        ("geometry.level_mean", "median"),
+        ("geometry.overview_zoom", 1.5),
+        ("geometry.max_tile_zoom", 0.5),
         ("classes", []),
         ("classes.0.presence_threshold", 1.5),
         ("classes.0.colour", "red"),

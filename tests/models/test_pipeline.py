@@ -1,5 +1,6 @@
 """From encoded bytes to findings: in the right place, repeatable, for every size of picture."""
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,7 @@ from hunique_models.bundle import Bundle
 from hunique_models.engine import Engine, FakeEngine, open_engine
 from hunique_models.errors import ImageTooLargeError, UnknownClassError
 from hunique_models.findings import Status
-from hunique_models.geometry import Detail
+from hunique_models.geometry import OVERVIEW_LEVEL, Detail
 from hunique_models.image import DecodeLimits
 from hunique_models.pipeline import PictureFindings, Pipeline, picture_scores
 
@@ -143,3 +144,24 @@ def test_fake_engine_follows_the_same_rule(
     mask = _square(pipeline.segment(encode(red_square), FakeEngine()))
     truth = (red_square[..., 1] == 0).astype(np.uint8)
     assert (mask & truth).sum() / (mask | truth).sum() > 0.65
+
+
+def test_overview_counts_for_the_classes_whose_manifest_says_so(
+    tiny_bundle: Bundle, red_square: np.ndarray
+) -> None:
+    """The merged map of such a class follows the overview too; the others' do not."""
+    manifest = tiny_bundle.manifest
+    first, *others = manifest.classes
+    manifest = dataclasses.replace(
+        manifest,
+        geometry=dataclasses.replace(manifest.geometry, overview_zoom=0.5),
+        classes=(dataclasses.replace(first, in_overview=True), *others),
+    )
+    pipeline = Pipeline(manifest)
+    looks = pipeline.look_at(red_square)
+    side = manifest.geometry.input_size_px // manifest.geometry.output_stride_px
+    answers = np.full((len(looks.looks), len(manifest.classes), side, side), 40, np.uint8)
+    answers[[look.level == OVERVIEW_LEVEL for look in looks.looks]] = 240
+    merged = pipeline.merge(looks, answers, *red_square.shape[:2])
+    assert (merged[0] > 40).all()
+    assert (merged[1:] == 40).all()

@@ -1,15 +1,10 @@
 """An unmodified tritonclient loads, switches and unloads models of a real server process."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from foreign_program import run_program
 from repository_writing import Shelf
-
-LONG_S = 300.0
-ADMINISTRATOR = Path(__file__).with_name("triton_administrator.py")
 
 
 def test_tritonclient_loads_switches_and_unloads(
@@ -22,12 +17,7 @@ def test_tritonclient_loads_switches_and_unloads(
     shelf.add("broken", "1.0.0", b"no graph")
     flags = ("--model-repository", str(shelf.path))
     with server_process(shelf.tiny.path, tmp_path / "h.sock", *flags) as (_, address):
-        ran = subprocess.run(
-            [sys.executable, str(ADMINISTRATOR), address, str(tmp_path / "red.png")],
-            capture_output=True, text=True, timeout=LONG_S, check=False,
-        )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    seen = json.loads(ran.stdout)
+        seen = run_program("triton_administrator.py", address, tmp_path / "red.png")
     not_loaded = dict.fromkeys(("broken:1.0.0", "hands:1.0.0", "tiny:2.0.0"), "UNAVAILABLE")
     assert seen["first"] == not_loaded | {"tiny:1.2.3": "READY"}
     assert seen["loaded"] == [

@@ -2,21 +2,17 @@
 
 import base64
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from foreign_program import run_program
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from repository_writing import Shelf
 
 from hunique_models.bundle import Bundle
 from hunique_proto.inference import model_configuration_pb2, open_inference_pb2
 
-LONG_S = 300.0
-OBSERVER = Path(__file__).with_name("triton_observer.py")
 STAGES = ("queue", "compute_input", "compute_infer", "compute_output")
 
 
@@ -33,13 +29,7 @@ def seen(
     shelf.add("hands", "1.0.0")
     flags = ("--model-repository", str(shelf.path))
     with server_process(tiny_bundle.path, folder / "h.sock", *flags) as (_, address):
-        ran = subprocess.run(
-            [sys.executable, str(OBSERVER), address, str(folder / "red.png"),
-             str(folder / "looks.npy")],
-            capture_output=True, text=True, timeout=LONG_S, check=False,
-        )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+        return run_program("triton_observer.py", address, folder / "red.png", folder / "looks.npy")
 
 
 def _messages(files: list[FileDescriptorProto]) -> dict[str, DescriptorProto]:

@@ -5,23 +5,17 @@ ours define the same messages of package `inference`, and protobuf allows one de
 """
 
 import base64
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from foreign_program import run_program
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
 from hunique_models.bundle import Bundle
 from hunique_models.engine import open_engine
 from hunique_models.pipeline import Pipeline
 from hunique_proto.inference import open_inference_pb2 as pb
-
-LONG_S = 300.0
-CALLER = Path(__file__).with_name("triton_caller.py")
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +34,7 @@ def seen(
     (folder / "red.png").write_bytes(red_png)
     np.save(folder / "looks.npy", looks)
     with server_process(tiny_bundle.path, folder / "h.sock") as (_, address):
-        ran = subprocess.run(
-            [sys.executable, str(CALLER), address, str(folder / "red.png"),
-             str(folder / "looks.npy")],
-            capture_output=True, text=True, timeout=LONG_S, check=False,
-        )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+        return run_program("triton_caller.py", address, folder / "red.png", folder / "looks.npy")
 
 
 def _messages(file: FileDescriptorProto) -> dict[str, DescriptorProto]:

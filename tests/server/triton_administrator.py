@@ -7,12 +7,12 @@ In a process of its own, as `triton_caller.py` is, and for the same reason.
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton
+from triton_error import error_of
 
 ALIASES = json.dumps({"parameters": {"aliases": {"string_value": "default"}}})
 
@@ -29,9 +29,9 @@ def main(address: str, picture: str) -> None:
         client.get_model_metadata("tiny").versions[:], client.is_model_ready("tiny", "1.2.3"),
         _answers(client, encoded),
     ]  # fmt: skip
-    seen["broken"] = _error(lambda: client.load_model("broken"))
-    seen["default"] = _error(lambda: client.unload_model("tiny"))
-    seen["files"] = _error(
+    seen["broken"] = error_of(lambda: client.load_model("broken"))
+    seen["default"] = error_of(lambda: client.unload_model("tiny"))
+    seen["files"] = error_of(
         lambda: client.load_model("hands", config="{}", files={"file:1/model.onnx": b"graph"})
     )
     client.load_model("hands", config=ALIASES)
@@ -58,14 +58,6 @@ def _answers(client: Any, encoded: np.ndarray) -> dict[str, str]:
         except triton.InferenceServerException as error:
             found[name] = str(error.status())
     return found
-
-
-def _error(call: Callable[[], Any]) -> tuple[str, str]:
-    try:
-        call()
-    except triton.InferenceServerException as error:
-        return str(error.status()), str(error.message())
-    return "none", ""
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ import base64
 import json
 import queue
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton
+from triton_error import error_of
 from tritonclient.grpc import service_pb2
 
 LONG_S = 120.0
@@ -90,25 +90,17 @@ def _errors(client: Any, encoded: np.ndarray) -> dict[str, Any]:
     floats = _input("image", np.zeros((1, 64, 64, 3), np.float32), "FP32")
     broken = _input("encoded_image", np.array([b"no image"], np.object_), "BYTES")
     return {
-        "other model": _error(lambda: client.infer("other", [tensor])),
-        "other version": _error(lambda: client.infer("tiny", [tensor], model_version="9")),
-        "shape": _error(lambda: client.infer("tiny", [small])),
-        "datatype": _error(lambda: client.infer("tiny", [floats])),
-        "no input": _error(lambda: client.infer("tiny", [])),
-        "no image": _error(lambda: client.infer("tiny", [broken])),
-        "output": _error(lambda: client.infer("tiny", [tensor], outputs=_wanted("depth"))),
-        "late": _error(lambda: client.infer("tiny", [tensor], timeout=1)),
-        "load": _error(lambda: client.load_model("tiny")),
-        "unload": _error(lambda: client.unload_model("tiny")),
+        "other model": error_of(lambda: client.infer("other", [tensor])),
+        "other version": error_of(lambda: client.infer("tiny", [tensor], model_version="9")),
+        "shape": error_of(lambda: client.infer("tiny", [small])),
+        "datatype": error_of(lambda: client.infer("tiny", [floats])),
+        "no input": error_of(lambda: client.infer("tiny", [])),
+        "no image": error_of(lambda: client.infer("tiny", [broken])),
+        "output": error_of(lambda: client.infer("tiny", [tensor], outputs=_wanted("depth"))),
+        "late": error_of(lambda: client.infer("tiny", [tensor], timeout=1)),
+        "load": error_of(lambda: client.load_model("tiny")),
+        "unload": error_of(lambda: client.unload_model("tiny")),
     }
-
-
-def _error(call: Callable[[], Any]) -> tuple[str, str]:
-    try:
-        call()
-    except triton.InferenceServerException as error:
-        return error.status(), error.message()
-    return "none", ""
 
 
 def _stream(client: Any, encoded: np.ndarray) -> list[Any]:

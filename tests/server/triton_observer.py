@@ -9,12 +9,12 @@ import base64
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton
+from triton_error import error_of
 from tritonclient.grpc import model_config_pb2, service_pb2
 
 
@@ -32,10 +32,12 @@ def main(address: str, picture: str, looks: str) -> None:
         "config": client.get_model_config("default", as_json=True)["config"],
         "steps": steps.all(),
         "errors": {
-            "config": _error(lambda: client.get_model_config("other")),
-            "config of a version": _error(lambda: client.get_model_config("tiny", "9")),
-            "statistics": _error(lambda: client.get_inference_statistics("other")),
-            "statistics of a version": _error(lambda: client.get_inference_statistics("tiny", "9")),
+            "config": error_of(lambda: client.get_model_config("other")),
+            "config of a version": error_of(lambda: client.get_model_config("tiny", "9")),
+            "statistics": error_of(lambda: client.get_inference_statistics("other")),
+            "statistics of a version": error_of(
+                lambda: client.get_inference_statistics("tiny", "9")
+            ),
         },
     }
     client.close()
@@ -120,14 +122,6 @@ def _plain(model: Any) -> dict[str, Any]:
             for batch in model.batch_stats
         ],
     }
-
-
-def _error(call: Callable[[], Any]) -> tuple[str, str]:
-    try:
-        call()
-    except triton.InferenceServerException as error:
-        return str(error.status()), str(error.message())
-    return "none", ""
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from hunique_models.geometry import LevelMean
+from hunique_training.checkpoint import ModelCheckpoint
+from hunique_training.manifest import manifest_of
 from hunique_training.network.cam_head import CamHead, ProjectedCamHead
 from hunique_training.network.cosa import CosaNetwork, NetworkConfig
 from hunique_training.network.decoder import LargeFieldOfView
@@ -250,3 +253,17 @@ def test_shares_of_the_cam_need_one_a_class() -> None:
     """A list of the wrong length is refused with both numbers."""
     with pytest.raises(ValueError, match="needs 4 values, one a class; found 1"):
         NetworkConfig(cam_mask_shares=(0.5,))
+
+
+@pytest.mark.parametrize("seen", [(False, True), (False, False), ()])
+def test_manifest_says_at_which_sizes_the_model_looks(seen: tuple[bool, ...]) -> None:
+    """An overview only where a class wants it; small pictures enlarged; log odds averaged."""
+    config = NetworkConfig(class_names=("ring", "lunule"), classes_in_overview=seen)
+    model = ModelCheckpoint(
+        network=CosaNetwork(config), operating_point={}, input_size_px=64, training={}
+    )
+    manifest = manifest_of(model)
+    assert [spec.in_overview for spec in manifest.classes] == (list(seen) or [False, False])
+    assert manifest.geometry.overview_zoom == (5 / 7 if any(seen) else 0)
+    assert manifest.geometry.max_tile_zoom == 2
+    assert manifest.geometry.level_mean is LevelMean.LOG_ODDS

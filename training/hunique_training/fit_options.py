@@ -139,15 +139,7 @@ def with_classes(config: TrainConfig, class_names: tuple[str, ...]) -> TrainConf
     """The configuration for other classes, nothing set class by class; none: as it is."""
     if not class_names or class_names == config.network.class_names:
         return config
-    network = dataclasses.replace(
-        config.network,
-        class_names=class_names,
-        cam_mask_shares=(),
-        cam_mask_smoothing=(),
-        classes_in_overview=(),
-        local_top_shares=(),
-        local_noise=(),
-    )
+    network = config.network.for_classes(class_names)
     return dataclasses.replace(
         config, network=network, mixed_cam_shares=(), cam_exponents=(), largest_shares=()
     )

@@ -16,9 +16,7 @@ def default_training() -> SecondStageConfig:
     """Network, encoder and rates of the preset `hunique`, on small crops, for minutes."""
     preset = TrainConfig()
     return SecondStageConfig(
-        network=dataclasses.replace(
-            preset.network, cam_mask_shares=(), cam_mask_smoothing=(), classes_in_overview=()
-        ),
+        network=preset.network.serving_segmentation_alone(),
         pretrained=preset.pretrained,
         views=ViewConfig(size_px=224),
         total_steps=600,

@@ -1,8 +1,8 @@
 """The network of CoSA: one encoder, two CAM heads, one segmentation decoder (COSA section 1)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import torch
 from torch import nn
@@ -90,6 +90,15 @@ class NetworkConfig:
                 raise ValueError(f"{name} needs {count} values, one a class; found {len(values)}")
         if self.cam_head not in ("final", "local"):
             raise ValueError(f"cam_head is 'final' or 'local', found {self.cam_head!r}")
+
+    def serving_segmentation_alone(self) -> Self:
+        """The same network, of which no class is drawn by the CAM or sought in an overview."""
+        return replace(self, cam_mask_shares=(), cam_mask_smoothing=(), classes_in_overview=())
+
+    def for_classes(self, class_names: tuple[str, ...]) -> Self:
+        """The same for other classes, with nothing that was chosen for one of these."""
+        plain = self.serving_segmentation_alone()
+        return replace(plain, class_names=class_names, local_top_shares=(), local_noise=())
 
 
 class CosaNetwork(nn.Module):
