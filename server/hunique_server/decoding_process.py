@@ -1,7 +1,6 @@
 """One decoder process, as the server sees it: start, ask, end. Linux only."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
@@ -54,7 +53,7 @@ class DecoderProcess:
         self.pid = self._process.pid
         """Of the process."""
         self.said = self._listen()
-        """What it says next; nothing: that it ended."""
+        """What it says next; nothing, or `NotTakenError`: that it ended."""
 
     @classmethod
     async def start(cls, memory_bytes: int) -> Self:
@@ -89,7 +88,7 @@ class DecoderProcess:
         """Its answer to a job.
 
         Raises:
-            NotTakenError: it had ended before.
+            NotTakenError: it ended before it saw the job.
             ProcessEndedError: it ended over it.
             TimeoutError: no answer in that time. The process is of no more use.
         """
@@ -116,9 +115,10 @@ class DecoderProcess:
         return asyncio.create_task(self._hear(), name=f"decoder {self.pid}")
 
     async def _hear(self) -> bytes:
-        with contextlib.suppress(ConnectionError):
+        try:
             return await asyncio.get_running_loop().sock_recv(self._channel, MAX_WORDS_BYTES)
-        return b""
+        except ConnectionResetError as error:  # it ended with a job unread
+            raise NotTakenError from error
 
 
 def _start(channel_fd: int, memory_bytes: int) -> subprocess.Popen[bytes]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import os
 import select
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from PIL import Image
 
 from hunique_models.bundle import Bundle
 from hunique_proto.inference import open_inference_pb2 as oip
@@ -50,6 +52,30 @@ def _pictures_in_memory() -> int:
         except FileNotFoundError:  # it was that of the listing itself
             continue
     return held
+
+
+@pytest.fixture(scope="module")
+def long_png() -> bytes:
+    """A picture that takes a third of a second to decode: time to be caught over it."""
+    encoded = io.BytesIO()
+    Image.new("RGB", (7000, 7000)).save(encoded, "PNG", compress_level=1)
+    return encoded.getvalue()
+
+
+def _cpu_ticks(pid: int) -> int:
+    """The processor time that a process took, in 1/100 s."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+
+async def _stop_at_work(pids: list[int], count: int) -> list[int]:
+    """Stop that many of these processes, each when it is seen to be busy."""
+    idle, stopped = {pid: _cpu_ticks(pid) for pid in pids}, list[int]()
+    while len(stopped) < count:
+        busy = [pid for pid in idle if _cpu_ticks(pid) > idle[pid] + 2 and pid not in stopped]
+        _signal(busy, signal.SIGSTOP)
+        stopped += busy
+        await asyncio.sleep(0.001)
+    return stopped
 
 
 async def _segment(served: Any, image: bytes) -> grpc.StatusCode:
@@ -100,32 +126,27 @@ async def test_processes_answer_as_threads_do_in_the_open_inference_protocol(
 
 
 async def test_crash_costs_one_request_of_the_open_inference_protocol(
-    serve: Any, red_png: bytes
+    serve: Any, red_png: bytes, long_png: bytes
 ) -> None:
     """The caller is told that it was the decoder."""
     served = await serve(decoder_processes=True)
-    decoders = _decoders_of(os.getpid())
-    _signal(decoders, signal.SIGSTOP)
     inference: Any = oip_grpc.GRPCInferenceServiceStub(served.channel)
-    call = inference.ModelInfer(_inference(red_png))
-    await served.until("hunique_decoders_busy", 1)
-    _signal(decoders, signal.SIGSEGV)
-    _signal(decoders, signal.SIGCONT)
+    call = inference.ModelInfer(_inference(long_png))
+    stopped = await _stop_at_work(_decoders_of(os.getpid()), 1)
+    _signal(stopped, signal.SIGSEGV)
+    _signal(stopped, signal.SIGCONT)
     assert await asyncio.wait_for(call.code(), LONG_S) is Code.INTERNAL
     assert "SIGSEGV" in await call.details()
     assert await _segment(served, red_png) is Code.OK
     assert _pictures_in_memory() == 0
 
 
-async def test_crash_costs_one_picture(serve: Any, red_png: bytes) -> None:
+async def test_crash_costs_one_picture(serve: Any, red_png: bytes, long_png: bytes) -> None:
     """Two pictures are being decoded, one decoder is killed: one is lost, with a sentence."""
     served = await serve(decoder_processes=True)
-    stopped = _decoders_of(os.getpid())
-    assert len(stopped) == 2
-    _signal(stopped, signal.SIGSTOP)
-    calls = [served.stub.Segment(pb.SegmentRequest(image=red_png)) for _ in stopped]
+    calls = [served.stub.Segment(pb.SegmentRequest(image=long_png)) for _ in range(2)]
     both = asyncio.gather(*(call.code() for call in calls))
-    await served.until("hunique_decoders_busy", 2)
+    stopped = await _stop_at_work(_decoders_of(os.getpid()), 2)
     _signal(stopped[:1], signal.SIGKILL)
     _signal(stopped[1:], signal.SIGCONT)
     assert set(await asyncio.wait_for(both, LONG_S)) == {Code.OK, Code.INTERNAL}
@@ -160,6 +181,19 @@ async def test_decoder_that_ends_while_idle_is_replaced(serve: Any, red_png: byt
     _signal(_decoders_of(os.getpid()), signal.SIGKILL)
     assert await asyncio.gather(*(_segment(served, red_png) for _ in range(4))) == [Code.OK] * 4
     await served.until("hunique_decoders_replaced_total", 2, reason="crashed")
+
+
+async def test_picture_that_an_ended_decoder_never_saw_goes_to_another(
+    serve: Any, red_png: bytes
+) -> None:
+    """Sent is not taken: a process may end between the two."""
+    served = await serve(decoder_processes=True)
+    decoders = _decoders_of(os.getpid())
+    _signal(decoders, signal.SIGSTOP)
+    calls = [asyncio.create_task(_segment(served, red_png)) for _ in decoders]
+    await served.until("hunique_decoders_busy", len(decoders))
+    _signal(decoders, signal.SIGKILL)
+    assert await asyncio.gather(*calls) == [Code.OK] * len(decoders)
 
 
 async def test_caller_who_leaves_does_not_cost_a_decoder(serve: Any, red_png: bytes) -> None:
