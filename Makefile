@@ -58,7 +58,7 @@ proto: $(DEV) ## Write the gRPC stubs anew from the .proto files
 	@echo "Stubs written beside $(addprefix proto/,$(PROTO_FILES))"
 
 clean: ## Remove environments, caches and demo output
-	rm -rf .venv .venv-demo .venv-gpu .cache demo-out build dist
+	rm -rf .venv .venv-demo .venv-gpu .bench-venvs .cache demo-out build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(PACKAGES) tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -42,8 +42,12 @@ class Ceiling:
         """Over all measurements."""
         return self._done / self._took_s
 
-    def measure(self, seconds_s: float) -> None:
-        """Go on for some time; a picture that has begun is finished."""
+    def measure(self, seconds_s: float) -> float:
+        """Go on for some time; a picture that has begun is finished.
+
+        Returns:
+            Pictures per second of this measurement.
+        """
         started_s = time.monotonic()
         ends_s = started_s + seconds_s
 
@@ -55,8 +59,11 @@ class Ceiling:
             return number - first
 
         with ThreadPoolExecutor(self._loops) as pool:
-            self._done += sum(pool.map(loop, range(self._loops)))
-        self._took_s += time.monotonic() - started_s
+            done = sum(pool.map(loop, range(self._loops)))
+        took_s = time.monotonic() - started_s
+        self._done += done
+        self._took_s += took_s
+        return done / took_s
 
     def _answer(self, number: int) -> None:
         """All the work that an answer of the server needs, its encodings too."""

@@ -1,12 +1,11 @@
 """Closed loops: callers that each wait for their answer before they ask again."""
 
 import asyncio
-import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import grpc
+from process_tree import ForeignCores
 
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
@@ -61,31 +60,9 @@ async def measure_load(
     async with grpc.aio.insecure_channel(address) as channel:
         stub = pb_grpc.HandFeaturesStub(channel)
         await stub.Segment(requests[0], timeout=60)
-        busy = _BusyCores(server_id)
+        foreign = ForeignCores(server_id)
         began_s = time.monotonic()
         ends_s = began_s + seconds_s
         await asyncio.gather(*(call(stub, first) for first in range(load.callers)))
         load.took_s += time.monotonic() - began_s
-        load.foreign_core_s += busy.foreign_s()
-
-
-class _BusyCores:
-    """Processor time of the machine that is neither ours nor the server's (Linux)."""
-
-    def __init__(self, server_id: int) -> None:
-        self._stat = Path(f"/proc/{server_id}/stat")
-        self._began_s = self._now_s()
-
-    def _now_s(self) -> float:
-        try:
-            machine = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
-            server = self._stat.read_text().rpartition(")")[2].split()[11:13]
-        except OSError:
-            return float("nan")
-        busy = sum(map(int, machine[:3])) + sum(map(int, machine[5:8]))
-        ticks_per_s = os.sysconf("SC_CLK_TCK")
-        return (busy - sum(map(int, server))) / ticks_per_s - time.process_time()
-
-    def foreign_s(self) -> float:
-        """Core seconds that others used since the beginning."""
-        return max(0.0, self._now_s() - self._began_s)
+        load.foreign_core_s += foreign.core_s()

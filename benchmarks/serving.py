@@ -9,35 +9,23 @@ this file says how to read them.
 """
 
 import asyncio
-import csv
-import os
-import platform
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import grpc
 from ceiling import Ceiling, usable_cores
 from closed_loop import Load, measure_load
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from PIL import Image
+from drawn_pictures import drawn_jpegs
+from private_server import private_server
+from rows import append_rows, commit, date_utc, hardware
 
 from hunique_models.bundle import Bundle, default_bundle_path
-from hunique_models.drawn import draw_hand
 from hunique_models.geometry import Detail
 from hunique_proto.v1 import hand_features_pb2 as pb
 
 ROWS = Path(__file__).parent / "rows.csv"
 CALLERS = (1, 4, 16)
-PICTURE_SIZE_PX = (960, 1280)
-PICTURE_COUNT = 8
 DETAILS = {
     "fast": (Detail.FAST, pb.DETAIL_FAST),
     "standard": (Detail.STANDARD, pb.DETAIL_STANDARD),
@@ -83,55 +71,6 @@ class Choices:
     rounds: int
 
 
-def drawn_jpegs() -> list[bytes]:
-    """Drawn hands as JPEG files, the same ones in every run."""
-    return [_jpeg(seed) for seed in range(PICTURE_COUNT)]
-
-
-def _jpeg(seed: int) -> bytes:
-    stream = BytesIO()
-    hand = draw_hand(seed, size_px=PICTURE_SIZE_PX)
-    Image.fromarray(hand.pixels).save(stream, "JPEG", quality=92)
-    return stream.getvalue()
-
-
-@contextmanager
-def private_server(bundle_path: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """A server of our own: its address, once it says SERVING, and its process id."""
-    address = f"unix:{folder / 'server.sock'}"
-    command = [sys.executable, "-m", "hunique_server", "--bundle", str(bundle_path)]
-    command += ["--listen", address, "--admin-listen", "", "--log-level", "warning"]
-    process = subprocess.Popen(command)  # noqa: S603 - our own server
-    try:
-        with grpc.insecure_channel(address) as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(
-                health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True
-            )
-            next(s for s in watch if s.status == health_pb2.HealthCheckResponse.SERVING)
-        yield address, process.pid
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _hardware() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{len(os.sched_getaffinity(0))} x {name}"
-
-
-def _commit() -> str:
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
-
-    changed = "+" if git("status", "--porcelain", "--untracked-files=no") else ""
-    return git("rev-parse", "--short", "HEAD") + changed
-
-
 def _peak_mb(process_id: int) -> int:
     """The most memory that a process has had, in MB (Linux)."""
     try:
@@ -146,9 +85,9 @@ def _row(bundle: Bundle, detail: str, loops: Loops, load: Load, peak_mb: int) ->
         part.pictures_per_s for part in (load, loops.latency, loops.throughput)
     )
     return Row(
-        date_utc=datetime.now(UTC).strftime("%Y-%m-%d"),
-        commit=_commit(),
-        hardware=_hardware(),
+        date_utc=date_utc(),
+        commit=commit(),
+        hardware=hardware(),
         model=f"{bundle.manifest.name} {bundle.manifest.version}",
         detail=detail,
         callers=load.callers,
@@ -163,15 +102,6 @@ def _row(bundle: Bundle, detail: str, loops: Loops, load: Load, peak_mb: int) ->
         failures=load.failures,
         foreign_cores=round(load.foreign_cores, 2),
     )
-
-
-def _record(rows: list[Row]) -> None:
-    is_new = not ROWS.exists()
-    with ROWS.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
-        if is_new:
-            writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
 
 
 def _show(rows: list[Row]) -> None:
@@ -234,7 +164,7 @@ def main(bundle: Path, detail: str, seconds_s: float, rounds: int, record: bool)
     rows = [_row(model, detail, loops, load, peak_mb) for load in loads]
     _show(rows)
     if record:
-        _record(rows)
+        append_rows(ROWS, rows)
         click.echo(f"recorded in {ROWS.name}")
 
 
