@@ -79,9 +79,8 @@ def compare(
     for pixels in pictures.pixels:
         looks = pipeline.look_at(pixels, Detail.STANDARD)
         first, second = reference.run(looks.tiles), candidate.run(looks.tiles)
-        height, width = pixels.shape[:2]
         labels = [
-            label_map(pipeline.merge(looks, output.probability, height, width), manifest)
+            label_map(pipeline.merge(looks, output.probability, pixels), manifest)
             for output in (first, second)
         ]
         equal += int((labels[0] == labels[1]).sum())

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import jsonschema
 
+from hunique_models.colour_refinement import ColourRefinement
 from hunique_models.errors import BundleFormatError
 from hunique_models.geometry import Geometry
 
@@ -61,6 +62,8 @@ class ClassSpec:
     not assessable rather than absent."""
     in_overview: bool = False
     """Whether the overview has a part in its mask, where the geometry has an overview."""
+    refinement: ColourRefinement | None = None
+    """How the picture's colours move its borders; None: they lie where the network drew them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +208,12 @@ def _refuse_constant(name: str) -> None:
 
 
 def _class_spec(values: dict[str, Any]) -> ClassSpec:
-    return ClassSpec(**{**_tuples(values), "calibration": Calibration(**values["calibration"])})
+    refinement = values.get("refinement")
+    built = {
+        "calibration": Calibration(**values["calibration"]),
+        "refinement": refinement and ColourRefinement(**refinement),
+    }
+    return ClassSpec(**{**_tuples(values), **built})
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

@@ -76,22 +76,22 @@ def _mean_of_levels(
         members = [i for i, look in enumerate(looks) if look.level == level]
         pairs = [(answers[i], looks[i]) for i in members]
         merged = _merge_level(pairs, canvas, shrink, geometry)
-        total += _to_log_odds(merged) if in_log_odds else merged
+        for plane in merged if in_log_odds else ():
+            to_log_odds(plane)
+        total += merged
     total /= len(levels)
     for plane in total if in_log_odds else ():
-        _to_steps(plane)
+        to_steps(plane)
     return np.rint(total, out=total).astype(np.uint8)
 
 
-def _to_log_odds(steps: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_log_odds(steps: NDArray[np.float32]) -> None:
     """Steps 0 to 255, as probabilities (step + 0.5) / 256, to their log odds, in place."""
-    for plane in steps:
-        np.log(np.divide(plane + 0.5, 255.5 - plane, out=plane), out=plane)
-    return steps
+    np.log(np.divide(steps + 0.5, 255.5 - steps, out=steps), out=steps)
 
 
-def _to_steps(log_odds: NDArray[np.float32]) -> None:
-    """The way back from `_to_log_odds`, for one plane, in place."""
+def to_steps(log_odds: NDArray[np.float32]) -> None:
+    """The way back from `to_log_odds`, not rounded, in place."""
     np.exp(np.negative(log_odds, out=log_odds), out=log_odds)
     np.divide(256, np.add(log_odds, 1, out=log_odds), out=log_odds)
     np.clip(np.subtract(log_odds, 0.5, out=log_odds), 0, 255, out=log_odds)

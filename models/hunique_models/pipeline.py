@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hunique_models.colour_refinement import refine
 from hunique_models.engine.protocol import Engine
 from hunique_models.findings import ClassFinding, find
 from hunique_models.geometry import Detail
@@ -57,13 +58,21 @@ class Pipeline:
         return look_at(pixels, self.manifest.geometry, detail)
 
     def merge(
-        self, looks: Looks, probability: NDArray[np.uint8], height_px: int, width_px: int
+        self, looks: Looks, probability: NDArray[np.uint8], pixels: NDArray[np.uint8]
     ) -> NDArray[np.uint8]:
-        """Merge answers (L, C, h, w) into one map (C, canvas height, canvas width) uint8."""
-        in_overview = [spec.in_overview for spec in self.manifest.classes]
-        return merge_looks(
+        """Merge answers (L, C, h, w) into one map (C, canvas height, canvas width) uint8.
+
+        Args:
+            looks: what was looked at.
+            probability: (L, C, h, w) uint8, an answer for each look.
+            pixels: (H, W, 3) uint8 sRGB, the picture, whose colours refine the map.
+        """
+        classes, (height_px, width_px) = self.manifest.classes, pixels.shape[:2]
+        in_overview = [spec.in_overview for spec in classes]
+        merged = merge_looks(
             probability, looks.looks, height_px, width_px, self.manifest.geometry, in_overview
         )
+        return refine(merged, pixels, [spec.refinement for spec in classes])
 
     def finish(
         self,
@@ -84,7 +93,7 @@ class Pipeline:
             UnknownClassError: a class that the model does not have.
         """
         picture = prepared.picture
-        merged = self.merge(prepared.looks, probability, picture.height_px, picture.width_px)
+        merged = self.merge(prepared.looks, probability, picture.pixels)
         findings = find(
             picture.pixels, merged, picture_scores(scores).tolist(), self.manifest, wanted
         )

@@ -1,11 +1,13 @@
 """A manifest says the same after it was written and read, and nothing faulty is believed."""
 
+import dataclasses
 import json
 from typing import Any
 
 import pytest
 
 from hunique_models.bundle import Bundle
+from hunique_models.colour_refinement import ColourRefinement
 from hunique_models.errors import BundleFormatError
 from hunique_models.geometry import LevelMean
 from hunique_models.manifest import Manifest, schema
@@ -27,17 +29,27 @@ def test_manifest_comes_back_the_same(tiny_bundle: Bundle) -> None:
     assert again.known_answer is not None
 
 
+def test_refinements_come_back_by_class(tiny_bundle: Bundle) -> None:
+    """One class refined, the others not."""
+    first, *others = tiny_bundle.manifest.classes
+    refined = dataclasses.replace(first, refinement=ColourRefinement(colour_weight=0.25))
+    manifest = dataclasses.replace(tiny_bundle.manifest, classes=(refined, *others))
+    again = Manifest.from_json(manifest.to_json())
+    assert [spec.refinement for spec in again.classes][:2] == [refined.refinement, None]
+    assert again == manifest
+
+
 def test_manifest_from_before_means_what_it_meant(values: dict[str, Any]) -> None:
-    """Without the words for sizes there is no enlargement and no overview."""
+    """Without the words for sizes and refinement there is no enlargement, overview, refinement."""
     for word in ("overview_zoom", "max_tile_zoom", "level_mean"):
         del values["geometry"][word]
     for spec in values["classes"]:
-        del spec["in_overview"]
+        del spec["in_overview"], spec["refinement"]
     manifest = Manifest.from_json(json.dumps(values))
     assert manifest.geometry.overview_zoom == 0
     assert manifest.geometry.max_tile_zoom == 1
     assert manifest.geometry.level_mean is LevelMean.PROBABILITY
-    assert not any(spec.in_overview for spec in manifest.classes)
+    assert not any(spec.in_overview or spec.refinement for spec in manifest.classes)
 
 
 def test_published_schema_is_the_one_in_use(request: pytest.FixtureRequest) -> None:
@@ -58,6 +70,8 @@ def test_published_schema_is_the_one_in_use(request: pytest.FixtureRequest) -> N
         ("geometry.level_mean", "median"),
         ("geometry.overview_zoom", 1.5),
         ("geometry.max_tile_zoom", 0.5),
+        ("classes.0.refinement", {"colour_weight": -1}),
+        ("classes.0.refinement", {"blur": 1}),
         ("classes", []),
         ("classes.0.presence_threshold", 1.5),
         ("classes.0.colour", "red"),

@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from hunique_models.bundle import Bundle
+from hunique_models.colour_refinement import ColourRefinement
 from hunique_models.engine import Engine, FakeEngine, open_engine
 from hunique_models.errors import ImageTooLargeError, UnknownClassError
 from hunique_models.findings import Status
@@ -146,6 +148,30 @@ def test_fake_engine_follows_the_same_rule(
     assert (mask & truth).sum() / (mask | truth).sum() > 0.65
 
 
+def test_colours_refine_the_classes_whose_manifest_says_so(
+    tiny_bundle: Bundle, red_square: np.ndarray
+) -> None:
+    """A coarse map of the square is drawn to its edges, of the first class alone."""
+    manifest = tiny_bundle.manifest
+    first, *others = manifest.classes
+    refined = dataclasses.replace(first, refinement=ColourRefinement(colour_weight=1.0))
+    manifest = dataclasses.replace(manifest, classes=(refined, *others))
+    plain, pipeline = Pipeline(tiny_bundle.manifest), Pipeline(manifest)
+    looks = pipeline.look_at(red_square, Detail.FAST)
+    coarse = cv2.resize(
+        (looks.tiles[0, ..., 1] == 0) * 200.0, (20, 20), interpolation=cv2.INTER_AREA
+    )
+    side = manifest.geometry.input_size_px // manifest.geometry.output_stride_px
+    answer = cv2.resize(coarse, (side, side)).astype(np.uint8)
+    answers = np.broadcast_to(answer, (1, len(manifest.classes), side, side)).copy()
+    before = plain.merge(looks, answers, red_square)
+    after = pipeline.merge(looks, answers, red_square)
+    truth = red_square[..., 1] == 0
+    wrong = [int(((plane > 100) ^ truth).sum()) for plane in (before[0], after[0])]
+    assert wrong[1] < wrong[0] / 2
+    assert (after[1:] == before[1:]).all()
+
+
 def test_overview_counts_for_the_classes_whose_manifest_says_so(
     tiny_bundle: Bundle, red_square: np.ndarray
 ) -> None:
@@ -162,6 +188,6 @@ def test_overview_counts_for_the_classes_whose_manifest_says_so(
     side = manifest.geometry.input_size_px // manifest.geometry.output_stride_px
     answers = np.full((len(looks.looks), len(manifest.classes), side, side), 40, np.uint8)
     answers[[look.level == OVERVIEW_LEVEL for look in looks.looks]] = 240
-    merged = pipeline.merge(looks, answers, *red_square.shape[:2])
+    merged = pipeline.merge(looks, answers, red_square)
     assert (merged[0] > 40).all()
     assert (merged[1:] == 40).all()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from hunique_models.colour_refinement import ColourRefinement
 from hunique_models.geometry import LevelMean
 from hunique_training.checkpoint import ModelCheckpoint
 from hunique_training.manifest import manifest_of
@@ -183,7 +184,9 @@ def test_network_teaches_all_layers_while_it_trains() -> None:
     assert output.taught_logits is output.class_logits
 
 
-@pytest.mark.parametrize("name", ["local_top_shares", "cam_mask_shares", "cam_mask_smoothing"])
+@pytest.mark.parametrize(
+    "name", ["local_top_shares", "cam_mask_shares", "cam_mask_smoothing", "mask_pale_weights"]
+)
 def test_what_goes_by_class_needs_one_value_a_class(name: str) -> None:
     """The message says how many there must be."""
     with pytest.raises(ValueError, match=f"{name} needs 4 values, one a class; found 2"):
@@ -267,3 +270,20 @@ def test_manifest_says_at_which_sizes_the_model_looks(seen: tuple[bool, ...]) ->
     assert manifest.geometry.overview_zoom == (5 / 7 if any(seen) else 0)
     assert manifest.geometry.max_tile_zoom == 2
     assert manifest.geometry.level_mean is LevelMean.LOG_ODDS
+
+
+def test_manifest_says_how_borders_are_refined() -> None:
+    """By class where the network has weights; a network without any is served as it draws."""
+    config = NetworkConfig(
+        class_names=("ring", "lunule"),
+        mask_colour_weights=(0.25, 0.0),
+        mask_pale_weights=(0.0, 1.0),
+    )
+    found = [
+        [spec.refinement for spec in manifest_of(ModelCheckpoint(network=CosaNetwork(one))).classes]
+        for one in (config, dataclasses.replace(config, mask_pale_weights=()))
+    ]
+    ring = ColourRefinement(colour_weight=0.25)
+    assert found == [[ring, ColourRefinement(pale_weight=1.0)], [ring, ColourRefinement()]]
+    plain = CosaNetwork(config.serving_segmentation_alone())
+    assert [s.refinement for s in manifest_of(ModelCheckpoint(network=plain)).classes] == [None] * 2

@@ -197,11 +197,36 @@ def test_the_pipeline_is_its_three_commands(tmp_path: Path) -> None:
     assert again == ["pseudo-labels", "fit-second-stage"]
     other = _train(*command, "--seed", "1")
     assert other.exit_code == 1
-    assert "holds a pipeline with the classifier" in other.output
+    assert "was begun with" in other.output
     words = ["onnx", str(tmp_path / "classifier" / "model.pt"), "--out", str(tmp_path / "bundle")]
     refused = CliRunner().invoke(export, [*words, *RELEASE])
     assert refused.exit_code == 1
     assert "hide_and_seek, a classifier alone" in refused.output
+
+
+def test_self_training_is_its_commands(tmp_path: Path, labelled_folder: Path) -> None:
+    """Drawn hands teach the first model alone; what is finished is not done again."""
+    data = ["--data", labelled_folder, "--data", "drawn:4"]
+    command = ("self-train", *data, "--out", tmp_path, *SMALL)
+    result = _train(*command, "--rounds", "1")
+    told = result.output.splitlines()
+    steps = [line.split()[1] for line in told if line.startswith("hunique-train ")]
+    assert steps == ["fit", "pseudo-labels", "fit-second-stage"]
+    assert ["drawn:4" in line for line in told if line.startswith("hunique-train ")] == [
+        True, False, False,
+    ]  # fmt: skip
+    assert result.stdout.splitlines()[-1] == str(tmp_path / "round-1" / "model.pt")
+    manifest = json.loads((tmp_path / "labels-1" / "manifest.json").read_text())
+    assert (manifest["settings"]["source"], manifest["supervision"]) == ("served", "image")
+    more = _done(*command, "--rounds", "2").splitlines()
+    again = [line.split()[1] for line in more if line.startswith("hunique-train ")]
+    assert again == ["pseudo-labels", "fit-second-stage"]
+    model = load_model(tmp_path / "round-2" / "model.pt")
+    assert (model.training["stage"], model.supervision) == (2, "image")
+    assert model.training["pixel_labels"]["supervision"] == "image"
+    other = _train(*command, "--seed", "1")
+    assert other.exit_code == 1
+    assert "was begun with" in other.output
 
 
 def test_second_stages_have_any_classes(tmp_path: Path, labelled_folder: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from hunique_training.config import TrainConfig
 from hunique_training.data.views import ViewConfig
 from hunique_training.network.cosa import CosaNetwork, CosaOutput, NetworkConfig
 from hunique_training.network.registry import ENCODERS
@@ -193,3 +194,13 @@ def test_configurations_survive_being_written() -> None:
     assert SecondStageConfig.from_dict(dataclasses.asdict(config)) == config
     with pytest.raises(ValueError, match="batch_size must be above 0"):
         dataclasses.replace(config, batch_size=0)
+
+
+def test_features_of_hands_are_served_as_the_first_stage_serves_them() -> None:
+    """What was found out for a class holds for whichever network draws it; other classes: nothing."""
+    hands = TrainConfig().network
+    network = second_stage("efficientnet_lite0", hands.class_names).network
+    for name in ("classes_in_overview", "mask_colour_weights", "mask_pale_weights"):
+        assert getattr(network, name) == getattr(hands, name) != ()
+        assert getattr(second_stage("efficientnet_lite0", NAMES).network, name) == ()
+    assert network.cam_mask_shares == ()

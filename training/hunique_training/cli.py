@@ -25,6 +25,7 @@ from hunique_training.pipeline_command import pipeline_command
 from hunique_training.pseudo_labels_command import pseudo_labels_command
 from hunique_training.report_command import report_command
 from hunique_training.second_stage_command import ratio_command, second_stage_command
+from hunique_training.self_train_command import self_train_command
 from hunique_training.validate_command import validate_command
 
 
@@ -53,6 +54,7 @@ main.add_command(pseudo_labels_command)
 main.add_command(second_stage_command)
 main.add_command(ratio_command)
 main.add_command(pipeline_command)
+main.add_command(self_train_command)
 main.add_command(guided_cam_command)
 main.add_command(compare_command)
 main.add_command(validate_command)

@@ -59,6 +59,8 @@ class TrainConfig:
             cam_mask_shares=(0.0, 0.0, 1.0, 1.0),
             cam_mask_smoothing=(0.0, 0.0, 1.5, 0.0),
             classes_in_overview=(False, False, True, False),
+            mask_colour_weights=(1.0, 0.25, 0.0, 1.5),
+            mask_pale_weights=(0.0, 0.0, 1.0, 0.0),
             local_top_shares=(0.15, 0.015, 0.02, 0.03),
             local_hidden=128,
             local_noise=(1.0, 1.0, 0.0, 1.0),

@@ -4,10 +4,14 @@ Evaluation needs the same geometry and thresholds that will be served, so the ma
 made here; export adds names, parity and digests.
 """
 
+from collections.abc import Sequence
+
+from hunique_models.colour_refinement import ColourRefinement
 from hunique_models.feature_classes import feature_class
 from hunique_models.geometry import Geometry, LevelMean
 from hunique_models.manifest import Calibration, ClassSpec, Manifest
 from hunique_training.checkpoint import ClassOperatingPoint, ModelCheckpoint
+from hunique_training.network.cosa import NetworkConfig
 
 MIN_AREA_SHARE = 5e-5
 """Instances below this share of the picture are noise at the network's resolution."""
@@ -41,14 +45,34 @@ def manifest_of(model: ModelCheckpoint) -> Manifest:
             level_mean=LevelMean.LOG_ODDS,
         ),
         classes=tuple(
-            _class_spec(name, model.operating_point.get(name, _UNCHOSEN), seen)
-            for name, seen in zip(network.class_names, in_overview, strict=True)
+            _class_spec(name, model.operating_point.get(name, _UNCHOSEN), seen, refinement)
+            for name, seen, refinement in zip(
+                network.class_names, in_overview, _refinements(network), strict=True
+            )
         ),
         training=model.training,
     )
 
 
-def _class_spec(name: str, point: ClassOperatingPoint, in_overview: bool) -> ClassSpec:
+def _refinements(network: NetworkConfig) -> Sequence[ColourRefinement | None]:
+    count = len(network.class_names)
+    if not network.mask_colour_weights:
+        return (None,) * count
+    pale_weights = network.mask_pale_weights or (0.0,) * count
+    return [
+        ColourRefinement(colour_weight=colour_weight, pale_weight=pale_weight)
+        for colour_weight, pale_weight in zip(
+            network.mask_colour_weights, pale_weights, strict=True
+        )
+    ]
+
+
+def _class_spec(
+    name: str,
+    point: ClassOperatingPoint,
+    in_overview: bool,
+    refinement: ColourRefinement | None,
+) -> ClassSpec:
     known = feature_class(name)
     return ClassSpec(
         name=name,
@@ -60,4 +84,5 @@ def _class_spec(name: str, point: ClassOperatingPoint, in_overview: bool) -> Cla
         calibration=Calibration(scale=point.calibration_scale, offset=point.calibration_offset),
         obscured_by=known.obscured_by,
         in_overview=in_overview,
+        refinement=refinement,
     )

@@ -6,12 +6,12 @@ Each step is the command of that name, printed before it runs; one that is finis
 not done again.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hunique_training.chained_commands import begin_chain, run_sibling, words_of
 from hunique_training.config import METHODS
 from hunique_training.second_stage.labelling_config import REFINEMENTS
 from hunique_training.second_stage.strength import SOURCES
@@ -49,54 +49,17 @@ from hunique_training.second_stage_options import NETWORK
 def pipeline_command(context: click.Context, /, out: Path, **options: Any) -> None:
     """Train a classifier, label its training pictures, and train a segmentation network on that."""
     model, labels = out / "classifier" / "model.pt", out / "labels"
-    data = [word for source in options["data"] for word in ("--data", source)]
-    training = _words(
+    data, device = words_of(options, "data"), words_of(options, "device")
+    training = words_of(
         options, "steps", "batch_size", "crop_size_px", "pretrained", "seed", "input_size_px"
     )
-    device = ["--device", options["device"]]
     classes = [word for name in options["class_names"] for word in ("--class", name)]
     fit = ["--method", options["method"], "--out", str(model.parent), *classes, *training]
     second = ["--labels", str(labels), "--out", str(out / "model"), *training]
-    _begin(out, [*data, *fit])
+    begin_chain(out / "pipeline.json", [*data, *fit])
     if not model.exists():
-        _run(context, "fit", [*data, *fit, *device])
+        run_sibling(context, "fit", [*data, *fit, *device])
     label = ["--from", options["source"], "--refine", options["refine"], "--out", str(labels)]
-    _run(context, "pseudo-labels", [str(model), *data, *label, *device])
-    network = ["--network", options["network"]]
-    _run(context, "fit-second-stage", [*data, *second, *network, *device])
-
-
-def _begin(out: Path, words: list[str]) -> None:
-    """Keep what the classifier is trained with, or check that it is the same again."""
-    path = out / "pipeline.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else words
-    if found != words:
-        raise click.ClickException(
-            f"{out} holds a pipeline with the classifier {' '.join(found)}. Choose another --out "
-            "folder, or repeat its options."
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(words), encoding="utf-8")
-
-
-def _words(options: dict[str, Any], *names: str) -> list[str]:
-    """Options that were given, as they are typed."""
-    given = {name: options[name] for name in names if options[name] is not None}
-    return [word for name, value in given.items() for word in (_flag(name), str(value))]
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _run(context: click.Context, name: str, words: list[str]) -> None:
-    """Run a sibling command, in the environment of this one."""
-    group = context.parent
-    if group is None or not isinstance(group.command, click.Group):
-        raise click.UsageError("pipeline runs as a command of hunique-train")
-    command = group.command.get_command(group, name)
-    if command is None:
-        raise click.UsageError(f"hunique-train has no command {name}")
-    click.echo(f"hunique-train {name} {' '.join(words)}", err=True)
-    with command.make_context(name, list(words), parent=group) as own:
-        command.invoke(own)
+    run_sibling(context, "pseudo-labels", [str(model), *data, *label, *device])
+    network = words_of(options, "network")
+    run_sibling(context, "fit-second-stage", [*data, *second, *network, *device])

@@ -9,7 +9,7 @@ from hunique_training.checkpoint import CheckpointError
 from hunique_training.data.labels import DataError
 from hunique_training.evaluate_command import MODEL
 from hunique_training.second_stage.generation import LabellingRequest, write_pseudo_labels
-from hunique_training.second_stage.labelling_config import REFINEMENTS, LabellingConfig
+from hunique_training.second_stage.labelling_config import REFINEMENTS, SERVED, LabellingConfig
 from hunique_training.second_stage.strength import SOURCES
 from hunique_training.source_options import SOURCES_HELP, take_source_options, takes_source_options
 
@@ -20,9 +20,11 @@ from hunique_training.source_options import SOURCES_HELP, take_source_options, t
               help=f"{SOURCES_HELP} drawn:N draws N hands. As for fit.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               show_envvar=True, help="Folder of the labels; what is there already is kept.")  # fmt: skip
-@click.option("--from", "source", type=click.Choice(list(SOURCES)), default="segmentation",
-              show_envvar=True, help="segmentation is right for a model of CoSA; cam for a "
-              "classifier alone (fit --method).")  # fmt: skip
+@click.option("--from", "source", type=click.Choice([*SOURCES, SERVED]),
+              default="segmentation", show_envvar=True, help="segmentation is right for a model of "
+              "CoSA; served is that model as it answers pictures, with looks from near, its "
+              "thresholds and refinement: better and slower, and only after calibrate; cam is for "
+              "a classifier alone (fit --method).")  # fmt: skip
 @click.option("--refine", type=click.Choice(REFINEMENTS), default="none", show_envvar=True,
               help="par moves borders to colours, for maps of a classifier; crf does the same "
               "over longer ways, some seconds a picture.")  # fmt: skip

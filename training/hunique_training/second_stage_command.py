@@ -44,8 +44,8 @@ TRUTH = "truth"
               help="Side of the crops that are learned from, as for fit.")  # fmt: skip
 @click.option("--pretrained", show_envvar=True, metavar="WEIGHTS",
               help="Encoder weights: package, none, or a file, as for fit.")  # fmt: skip
-@click.option("--plain-pixels", is_flag=True, show_envvar=True,
-              help="All pixels weigh alike, rather than all classes.")  # fmt: skip
+@click.option("--balanced-pixels", is_flag=True, show_envvar=True,
+              help="All classes weigh alike, rather than all pixels.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), show_envvar=True,
               help="Everything random follows from it; give that of fit.")  # fmt: skip
 @click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,

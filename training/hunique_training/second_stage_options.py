@@ -25,7 +25,7 @@ def resolve_second_stage(
         network: an encoder.
         class_names: the classes.
         options: takes out `steps`, `batch_size`, `crop_size_px`, `pretrained`, `seed` and
-            `plain_pixels`.
+            `balanced_pixels`.
     """
     config = second_stage(network, class_names)
     steps = options.pop("steps")
@@ -39,5 +39,5 @@ def resolve_second_stage(
     crop_px = options.pop("crop_size_px")
     if crop_px is not None:
         given["views"] = dataclasses.replace(config.views, size_px=crop_px)
-    balanced = not options.pop("plain_pixels")
+    balanced = options.pop("balanced_pixels")
     return dataclasses.replace(config, class_balanced=balanced, **given)

@@ -77,8 +77,10 @@ def look_at(
     prepared = pipeline.prepare(truth.picture.path.read_bytes(), detail)
     output = engine.run(prepared.looks.tiles)
     size = (prepared.picture.height_px, prepared.picture.width_px)
-    merged = _enlarged(pipeline.merge(prepared.looks, output.probability, *size), *size)
-    return gather_evidence(truth, merged, picture_scores(output.score), border_rule)
+    merged = pipeline.merge(prepared.looks, output.probability, prepared.picture.pixels)
+    return gather_evidence(
+        truth, _enlarged(merged, *size), picture_scores(output.score), border_rule
+    )
 
 
 def _enlarged(planes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -40,6 +40,8 @@ _BY_CLASS = (
     "cam_mask_shares",
     "cam_mask_smoothing",
     "classes_in_overview",
+    "mask_colour_weights",
+    "mask_pale_weights",
     "local_top_shares",
     "local_noise",
 )
@@ -67,6 +69,11 @@ class NetworkConfig:
     classes_in_overview: tuple[bool, ...] = ()
     """By class, whether what is served also looks at the whole picture made smaller: for
     features that training shows smaller than they come to be seen. Empty: none."""
+    mask_colour_weights: tuple[float, ...] = ()
+    """How much the picture's colours move the borders of what is served, by class; see
+    `hunique_models.colour_refinement`. Empty: borders are served as they are drawn."""
+    mask_pale_weights: tuple[float, ...] = ()
+    """How much paleness counts there, by class. Empty: not at all."""
     pooling_top_share: float = 0.05
     """Share of places whose mean is the class logit; 0 is CoSA's global maximum."""
     local_top_shares: tuple[float, ...] = ()
@@ -92,8 +99,15 @@ class NetworkConfig:
             raise ValueError(f"cam_head is 'final' or 'local', found {self.cam_head!r}")
 
     def serving_segmentation_alone(self) -> Self:
-        """The same network, of which no class is drawn by the CAM or sought in an overview."""
-        return replace(self, cam_mask_shares=(), cam_mask_smoothing=(), classes_in_overview=())
+        """The same network, of which the segmentation is served as it is drawn, and nothing else."""
+        return replace(
+            self,
+            cam_mask_shares=(),
+            cam_mask_smoothing=(),
+            classes_in_overview=(),
+            mask_colour_weights=(),
+            mask_pale_weights=(),
+        )
 
     def for_classes(self, class_names: tuple[str, ...]) -> Self:
         """The same for other classes, with nothing that was chosen for one of these."""

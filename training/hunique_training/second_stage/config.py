@@ -21,9 +21,9 @@ class SecondStageConfig:
     it reads the last block."""
     pretrained: str | None = "package"
     """Encoder weights: "package", a checkpoint file, or None for random numbers."""
-    views: ViewConfig = field(default_factory=ViewConfig)
+    views: ViewConfig = field(default_factory=lambda: ViewConfig(degrade_probability=0.5))
     """Crops and augmentation."""
-    total_steps: int = 1200
+    total_steps: int = 1600
     """Optimiser steps of the whole run."""
     rate_warm_up_steps: int = 50
     """Steps in which the learning rate rises from nearly 0."""
@@ -41,9 +41,9 @@ class SecondStageConfig:
     """The model is the moving average of the weights; its memory is about 1 / (1 - m) steps."""
     classification_weight: float = 0.5
     """Factor of each of the two classification losses, beside 1 for the segmentation."""
-    class_balanced: bool = True
+    class_balanced: bool = False
     """Whether background and foreground weigh half each and all classes present the same;
-    otherwise all pixels weigh alike, and small features little."""
+    otherwise all pixels weigh alike."""
     label_stride_px: int = 2
     """Pixels are compared on a grid of so many pixels of the crop."""
     seed: int = 0
@@ -87,20 +87,36 @@ def second_stage(encoder: str, class_names: tuple[str, ...]) -> SecondStageConfi
         encoder: a name of `network.registry.ENCODERS`.
         class_names: the classes.
     """
-    network = NetworkConfig(
-        encoder=encoder, decoder=decoder_for(encoder), class_names=class_names, cam_head="final"
+    network = _served_as_hands_are(
+        NetworkConfig(
+            encoder=encoder, decoder=decoder_for(encoder), class_names=class_names, cam_head="final"
+        )
     )
     if network.decoder == "fine":
         return SecondStageConfig(network=network)
+    base = SecondStageConfig(network=network)
     patch_px = int(encoder.rpartition("_")[2])
     step_px = math.lcm(patch_px, SecondStageConfig.label_stride_px)
-    size_px = round(ViewConfig.size_px / step_px) * step_px
-    return SecondStageConfig(
-        network=network,
-        views=ViewConfig(size_px=size_px),
+    size_px = round(base.views.size_px / step_px) * step_px
+    return dataclasses.replace(
+        base,
+        views=dataclasses.replace(base.views, size_px=size_px),
         frozen_stages=0,
         learning_rate=6e-5,
         pretrained="package" if encoder == "vit_small_14" else None,
+    )
+
+
+def _served_as_hands_are(network: NetworkConfig) -> NetworkConfig:
+    """With what the first stage knows of the features of hands, if the classes are those."""
+    first = TrainConfig().network
+    if network.class_names != first.class_names:
+        return network
+    return dataclasses.replace(
+        network,
+        classes_in_overview=first.classes_in_overview,
+        mask_colour_weights=first.mask_colour_weights,
+        mask_pale_weights=first.mask_pale_weights,
     )
 
 

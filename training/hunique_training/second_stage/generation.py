@@ -35,7 +35,8 @@ from hunique_training.second_stage.label_folder import (
     write_manifest,
 )
 from hunique_training.second_stage.labelling import Labeller
-from hunique_training.second_stage.labelling_config import LabellingConfig
+from hunique_training.second_stage.labelling_config import SERVED, LabellingConfig
+from hunique_training.second_stage.served_labelling import ServedLabeller
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def write_pseudo_labels(request: LabellingRequest) -> Path:
         CheckpointError: the model cannot be read.
     """
     model = load_model(request.model)
-    labeller = Labeller(_on_device(model, request.device), request.labelling)
+    labeller = _labeller(_on_device(model, request.device), request.labelling)
     pictures, label_files = read_sources(_sources_of(model, request))
     identity = _identity(model, request, label_files)
     _begin(request.folder, identity)
@@ -85,7 +86,11 @@ def write_pseudo_labels(request: LabellingRequest) -> Path:
     return request.folder / "manifest.json"
 
 
-def _label(labeller: Labeller, picture: LabelledPicture, folder: Path) -> Path:
+def _labeller(model: ModelCheckpoint, config: LabellingConfig) -> Labeller | ServedLabeller:
+    return ServedLabeller(model) if config.source == SERVED else Labeller(model, config)
+
+
+def _label(labeller: Labeller | ServedLabeller, picture: LabelledPicture, folder: Path) -> Path:
     path = label_path(folder, picture.path)
     if not path.exists():
         pixels = decode(picture.path.read_bytes(), DecodeLimits()).pixels

@@ -45,11 +45,8 @@ class Labeller:
     def __init__(self, model: ModelCheckpoint, config: LabellingConfig) -> None:
         if config.source not in SOURCES:
             raise DataError(f"expected one of {', '.join(SOURCES)}; found {config.source!r}")
-        if config.source == "segmentation" and model.method != "cosa":
-            raise DataError(
-                f"expected a model with a trained segmentation, found one of the method "
-                f"{model.method}, a classifier alone. Label from its activation maps: --from cam"
-            )
+        if config.source == "segmentation":
+            require_segmentation(model)
         self._model = model
         self._config = config
         self._thresholds = thresholds_of(model, config)
@@ -112,6 +109,19 @@ class Labeller:
             small, relative, dilations=config.refine_dilations, iterations=config.refine_iterations
         )
         return moved / _PAR_SUM**config.refine_iterations
+
+
+def require_segmentation(model: ModelCheckpoint) -> None:
+    """Refuse a model whose segmentation was never trained.
+
+    Raises:
+        DataError: says what such a model can be labelled from.
+    """
+    if model.method != "cosa":
+        raise DataError(
+            f"expected a model with a trained segmentation, found one of the method "
+            f"{model.method}, a classifier alone. Label from its activation maps: --from cam"
+        )
 
 
 def relative_strength(strength: torch.Tensor, thresholds: Sequence[CamThresholds]) -> torch.Tensor:

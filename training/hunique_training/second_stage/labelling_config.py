@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 REFINEMENTS = ("none", "par", "crf")
+SERVED = "served"
+"""The source that is the model as it is served, with the thresholds and refinement of that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,7 +12,7 @@ class LabellingConfig:
     """From maps to labels; written into the manifest of every folder of labels."""
 
     source: str = "segmentation"
-    """Which map, see `strength.SOURCES`."""
+    """Which map: `SERVED`, for which nothing of the rest matters, or one of `strength.SOURCES`."""
     scales: tuple[float, ...] = (1.0, 0.5, 1.5)
     """Scales at which the model looks, each also mirrored; those of CoSA's assignment."""
     refine: str = "none"
@@ -32,6 +34,10 @@ class LabellingConfig:
         """Check limits."""
         if self.refine not in REFINEMENTS:
             raise ValueError(f"refine is one of {', '.join(REFINEMENTS)}; found {self.refine!r}")
+        if self.source == SERVED and self.refine != "none":
+            raise ValueError(
+                "what is served is refined as the model says (mask_colour_weights); leave out refine"
+            )
         if not 0 <= self.band < 1 or not self.scales or min(self.scales) <= 0:
             raise ValueError(
                 f"expected 0 <= band < 1 and scales above 0, found {self.band} and {self.scales}"

@@ -1,0 +1,74 @@
+"""`hunique-train self-train`: a model of CoSA, and networks that learn from its own labels.
+
+    fit -> (pseudo-labels --from served -> fit-second-stage), a round or more
+
+Each step is the command of that name, printed before it runs; one that is finished is not
+done again. The model is that of the last round.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hunique_training.chained_commands import begin_chain, run_once, words_of
+from hunique_training.second_stage.labelling_config import SERVED
+from hunique_training.second_stage_options import NETWORK
+from hunique_training.source_options import SOURCES_HELP
+
+DRAWN = "drawn:"
+
+
+@click.command("self-train")
+@click.option("--data", multiple=True, required=True, show_envvar=True, metavar="SOURCE",
+              help=f"{SOURCES_HELP} drawn:N draws N hands, for the first model alone: they tell it "
+              "where to look. One source needs truth masks on val, for thresholds.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
+              show_envvar=True, help="Folder with the folders first, labels-1, round-1, "
+              "labels-2, ...")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True,
+              show_envvar=True, help="How often a network learns from the labels of the one "
+              "before.")  # fmt: skip
+@NETWORK
+@click.option("--steps", type=click.IntRange(min=1), show_envvar=True,
+              help="Optimiser steps of each training, in place of the presets'.")  # fmt: skip
+@click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
+              help="Pictures of a step.")  # fmt: skip
+@click.option("--crop-size-px", type=click.IntRange(min=32), show_envvar=True,
+              help="Side of the crops that are learned from.")  # fmt: skip
+@click.option("--pretrained", show_envvar=True, metavar="WEIGHTS",
+              help="Encoder weights of all trainings, as for fit.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_envvar=True,
+              help="Everything random follows from it.")  # fmt: skip
+@click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
+              help="Side of the square input the models look with.")  # fmt: skip
+@click.option("--device", default="cpu", show_envvar=True, help="torch device: cpu, cuda, cuda:1.")
+@click.pass_context
+def self_train_command(context: click.Context, /, out: Path, **options: Any) -> None:
+    """Train a model of CoSA, have it label its training pictures, train a network on that.
+
+    Labels are what the model would be served as: with looks from near, thresholds chosen on val
+    and borders refined along colours. The bundled model is made by this command.
+    """
+    data, device = words_of(options, "data"), words_of(options, "device")
+    photographs = words_of({"data": _photographs(options["data"])}, "data")
+    training = words_of(
+        options, "steps", "batch_size", "crop_size_px", "pretrained", "seed", "input_size_px"
+    )
+    network = words_of(options, "network")
+    begin_chain(out / "self-train.json", [*data, *training, *network])
+    run = out / "first"
+    run_once(context, "fit", run, [*data, *training, *device])
+    for number in range(1, options["rounds"] + 1):
+        labels = out / f"labels-{number}"
+        label = [str(run / "model.pt"), *photographs, "--from", SERVED, *device]
+        run_once(context, "pseudo-labels", labels, label)
+        run = out / f"round-{number}"
+        second = ["--labels", str(labels), *photographs, *training, *network, *device]
+        run_once(context, "fit-second-stage", run, second)
+    click.echo(run / "model.pt")
+
+
+def _photographs(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """The sources that are not drawn, or all of them where there are no others."""
+    return tuple(source for source in sources if not source.startswith(DRAWN)) or sources
