@@ -16,13 +16,11 @@ from hunique_training.second_stage.labelling_config import SERVED
 from hunique_training.second_stage_options import NETWORK
 from hunique_training.source_options import SOURCES_HELP
 
-DRAWN = "drawn:"
-
 
 @click.command("self-train")
 @click.option("--data", multiple=True, required=True, show_envvar=True, metavar="SOURCE",
-              help=f"{SOURCES_HELP} drawn:N draws N hands, for the first model alone: they tell it "
-              "where to look. One source needs truth masks on val, for thresholds.")  # fmt: skip
+              help=f"{SOURCES_HELP} drawn:N draws N hands, which tell the first model where to "
+              "look. One source needs truth masks on val, for thresholds.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               show_envvar=True, help="Folder with the folders first, labels-1, round-1, "
               "labels-2, ...")  # fmt: skip
@@ -51,7 +49,6 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
     and borders refined along colours. The bundled model is made by this command.
     """
     data, device = words_of(options, "data"), words_of(options, "device")
-    photographs = words_of({"data": _photographs(options["data"])}, "data")
     training = words_of(
         options, "steps", "batch_size", "crop_size_px", "pretrained", "seed", "input_size_px"
     )
@@ -61,14 +58,9 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
     run_once(context, "fit", run, [*data, *training, *device])
     for number in range(1, options["rounds"] + 1):
         labels = out / f"labels-{number}"
-        label = [str(run / "model.pt"), *photographs, "--from", SERVED, *device]
+        label = [str(run / "model.pt"), *data, "--from", SERVED, *device]
         run_once(context, "pseudo-labels", labels, label)
         run = out / f"round-{number}"
-        second = ["--labels", str(labels), *photographs, *training, *network, *device]
+        second = ["--labels", str(labels), *data, *training, *network, *device]
         run_once(context, "fit-second-stage", run, second)
     click.echo(run / "model.pt")
-
-
-def _photographs(sources: tuple[str, ...]) -> tuple[str, ...]:
-    """The sources that are not drawn, or all of them where there are no others."""
-    return tuple(source for source in sources if not source.startswith(DRAWN)) or sources
