@@ -107,13 +107,12 @@ def refine(
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     colours = _lab(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8))
     first, last = (guide(colours, share) for share in (_REACH_SHARE, _FINAL_REACH_SHARE))
+    moved = [_moved(planes[c], first, refinement) for c, refinement in wanted]
     refined = planes.copy()
-    for c, refinement in wanted:
-        log_odds = planes[c].astype(np.float32)
-        to_log_odds(log_odds)
-        small = cv2.resize(log_odds, size, interpolation=cv2.INTER_AREA)
-        moved = _refine(np.asarray(small, np.float32), first, last, refinement)
-        large = np.asarray(cv2.resize(moved, (width, height)), np.float32)
+    for number, (c, refinement) in enumerate(wanted):
+        rivals = [other for place, other in enumerate(moved) if place != number]
+        done = _with_odds(moved[number], rivals, first, last, refinement)
+        large = np.asarray(cv2.resize(done, (width, height)), np.float32)
         to_steps(large)
         refined[c] = np.rint(large)
     return refined
@@ -124,16 +123,31 @@ def _lab(pixels: NDArray[np.uint8]) -> Plane:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB) / np.float32(255), np.float32)
 
 
-def _refine(log_odds: Plane, first: Guide, last: Guide, refinement: ColourRefinement) -> Plane:
+def _moved(plane: NDArray[np.uint8], first: Guide, refinement: ColourRefinement) -> Plane:
+    """A map in log odds at the size of the guide, with what is known of its colour, moved."""
+    log_odds = plane.astype(np.float32)
+    to_log_odds(log_odds)
+    height, width = first.colours.shape[:2]
+    small = cv2.resize(log_odds, (width, height), interpolation=cv2.INTER_AREA)
+    log_odds = np.asarray(small, np.float32)
     if refinement.pale_weight:
         log_odds = log_odds + refinement.pale_weight * paleness(first.colours, log_odds)
-    moved = along_colours(log_odds, first)
+    return along_colours(log_odds, first)
+
+
+def _with_odds(
+    moved: Plane, rivals: Sequence[Plane], first: Guide, last: Guide, refinement: ColourRefinement
+) -> Plane:
+    """The same with colour odds, which speak for a feature only where no other one is likelier."""
     if not refinement.colour_weight:
         return moved
-    near_px = max(1, round(_NEAR_SHARE * max(log_odds.shape)))
+    near_px = max(1, round(_NEAR_SHARE * max(moved.shape)))
     bins, refined = _bins(first.colours), moved
+    others = np.max(rivals, axis=0) if rivals else np.full_like(moved, -np.inf)
+    most = np.where(moved >= others, _MAX_COLOUR_ODDS, 0)
     for _ in range(ROUNDS):
-        refined = moved + refinement.colour_weight * colour_odds(bins, refined, near_px)
+        odds = np.minimum(colour_odds(bins, refined, near_px), most)
+        refined = np.asarray(moved + refinement.colour_weight * odds, np.float32)
     return along_colours(refined, last)
 
 

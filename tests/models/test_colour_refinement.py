@@ -66,6 +66,18 @@ def test_colour_odds_find_the_rest_of_a_feature() -> None:
     assert _iou(with_odds, disc) > 0.9
 
 
+def test_colour_odds_take_nothing_from_a_likelier_feature() -> None:
+    """A red stone stays the ring's, though the polish beside it has its colour."""
+    pixels, disc = _scene(POLISH)
+    stone, nail = _map(disc, 3, high=200), _map(disc, 3, high=120)
+    odds = ColourRefinement(colour_weight=1.5)
+    ring, polish = refine(np.stack([stone, nail]), pixels, [ALONG, odds])
+    inner = cv2.erode(disc.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert (ring[inner] > polish[inner]).all()
+    (alone,) = refine(nail[None], pixels, [odds])
+    assert (alone[inner] > ring[inner]).all()
+
+
 def test_grain_leaves_no_specks() -> None:
     """Single pixels of the feature's colour are no features."""
     pixels, disc = _scene(POLISH, grain=60)
