@@ -46,7 +46,7 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
     """Train a model of CoSA, have it label its training pictures, train a network on that.
 
     Labels are what the model would be served as: with looks from near, thresholds chosen on val
-    and borders refined along colours. The bundled model is made by this command.
+    and borders refined along colours.
     """
     data, device = words_of(options, "data"), words_of(options, "device")
     training = words_of(
