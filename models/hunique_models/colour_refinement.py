@@ -39,6 +39,8 @@ _NEAR_SHARE = 0.15
 """What is near the feature: as far as this share of the longer side."""
 _SMOOTHNESS = 3e-5
 """Variance of colour (each channel 0 to 1) below which places are one surface."""
+_ROWS, _COLUMNS = np.triu_indices(3)
+"""Of the upper triangle of a covariance of colours."""
 _PALE_SHARE = 0.02
 """Colours are compared after smoothing by a Gaussian of this deviation, a share of the side."""
 _AROUND_SHARE = 0.17
@@ -155,12 +157,25 @@ def guide(colours: Plane, reach_share: float) -> Guide:
     """What `along_colours` needs of colours (h, w, 3), for squares of that share of the side."""
     radius_px = max(2, round(reach_share * max(colours.shape[:2])))
     mean = _mean(colours, radius_px)
-    outer = colours[..., :, None] * colours[..., None, :]
-    covariance = _mean(outer.reshape(*colours.shape[:2], 9), radius_px).reshape(outer.shape)
-    covariance = covariance - mean[..., :, None] * mean[..., None, :]
-    covariance += _SMOOTHNESS * np.eye(3, dtype=np.float32)
-    inverse = np.asarray(np.linalg.inv(covariance), np.float32)
+    products = _mean(colours[..., _ROWS] * colours[..., _COLUMNS], radius_px)
+    covariance = products - mean[..., _ROWS] * mean[..., _COLUMNS]
+    covariance += np.where(_ROWS == _COLUMNS, _SMOOTHNESS, 0).astype(np.float32)
+    inverse = _inverse(covariance)
     return Guide(colours=colours, radius_px=radius_px, mean=mean, inverse=inverse)
+
+
+def _inverse(upper: Plane) -> Plane:
+    """Inverses (h, w, 3, 3) of symmetric matrices, of which the upper triangle (h, w, 6) is given.
+
+    By cofactors: the linear algebra of numpy takes tens of megabytes for a thread that calls it.
+    """
+    a, b, c, d, e, f = np.moveaxis(upper.astype(np.float64), -1, 0)
+    first = np.stack([d * f - e * e, c * e - b * f, b * e - c * d], axis=-1)
+    second = np.stack([first[..., 1], a * f - c * c, b * c - a * e], axis=-1)
+    third = np.stack([first[..., 2], second[..., 2], a * d - b * b], axis=-1)
+    determinant = a * first[..., 0] + b * first[..., 1] + c * first[..., 2]
+    cofactors = np.stack([first, second, third], axis=-2)
+    return np.asarray(cofactors / determinant[..., None, None], np.float32)
 
 
 def along_colours(values: Plane, guide: Guide) -> Plane:
@@ -168,7 +183,7 @@ def along_colours(values: Plane, guide: Guide) -> Plane:
     radius_px, mean = guide.radius_px, guide.mean
     mean_value = _mean(values, radius_px)
     covariance = _mean(guide.colours * values[..., None], radius_px) - mean * mean_value[..., None]
-    slope = np.einsum("hwij,hwj->hwi", guide.inverse, covariance)
+    slope = (guide.inverse * covariance[..., None, :]).sum(-1)
     rest = mean_value - (slope * mean).sum(-1)
     moved = (_mean(slope, radius_px) * guide.colours).sum(-1) + _mean(rest, radius_px)
     return np.asarray(moved, np.float32)
@@ -226,8 +241,8 @@ def colour_odds(bins: NDArray[np.intp], log_odds: Plane, near_px: int) -> Plane:
 def _shares(bins: NDArray[np.intp], weights: NDArray[np.floating]) -> NDArray[np.float64]:
     """Share of each bin, blurred over neighbouring bins: (_BINS^3,)."""
     counts = np.bincount(bins, weights, _BINS**3).reshape(_BINS, _BINS, _BINS)
-    blur = _bin_blur()
-    counts = np.einsum("ai,bj,ck,ijk->abc", blur, blur, blur, counts, optimize=True)
+    for _ in range(counts.ndim):  # one axis after the other, which the last one leads
+        counts = np.einsum("ai,jki->ajk", _bin_blur(), counts)
     return np.asarray(counts.ravel() / max(counts.sum(), 1e-6), np.float64)
 
 
