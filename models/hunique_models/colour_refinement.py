@@ -13,6 +13,7 @@ features that are known to be lighter and less red than what is around them: hal
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -116,7 +117,7 @@ def refine(
         done = _with_odds(moved[number], rivals, first, last, refinement)
         large = np.asarray(cv2.resize(done, (width, height)), np.float32)
         to_steps(large)
-        refined[c] = np.rint(large)
+        refined[c] = np.rint(large, out=large)
     return refined
 
 
@@ -127,14 +128,21 @@ def _lab(pixels: NDArray[np.uint8]) -> Plane:
 
 def _moved(plane: NDArray[np.uint8], first: Guide, refinement: ColourRefinement) -> Plane:
     """A map in log odds at the size of the guide, with what is known of its colour, moved."""
-    log_odds = plane.astype(np.float32)
-    to_log_odds(log_odds)
     height, width = first.colours.shape[:2]
-    small = cv2.resize(log_odds, (width, height), interpolation=cv2.INTER_AREA)
+    odds = cv2.LUT(plane, _log_odds_of_steps())
+    small = cv2.resize(odds, (width, height), interpolation=cv2.INTER_AREA)
     log_odds = np.asarray(small, np.float32)
     if refinement.pale_weight:
         log_odds = log_odds + refinement.pale_weight * paleness(first.colours, log_odds)
     return along_colours(log_odds, first)
+
+
+@cache
+def _log_odds_of_steps() -> Plane:
+    """(256,): of every value of a map."""
+    steps = np.arange(256, dtype=np.float32)
+    to_log_odds(steps)
+    return steps
 
 
 def _with_odds(
@@ -170,12 +178,15 @@ def _inverse(upper: Plane) -> Plane:
     By cofactors: the linear algebra of numpy takes tens of megabytes for a thread that calls it.
     """
     a, b, c, d, e, f = np.moveaxis(upper.astype(np.float64), -1, 0)
-    first = np.stack([d * f - e * e, c * e - b * f, b * e - c * d], axis=-1)
-    second = np.stack([first[..., 1], a * f - c * c, b * c - a * e], axis=-1)
-    third = np.stack([first[..., 2], second[..., 2], a * d - b * b], axis=-1)
-    determinant = a * first[..., 0] + b * first[..., 1] + c * first[..., 2]
-    cofactors = np.stack([first, second, third], axis=-2)
-    return np.asarray(cofactors / determinant[..., None, None], np.float32)
+    cofactors = (d * f - e * e, c * e - b * f, b * e - c * d)
+    determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2]
+    inverse = np.empty((*upper.shape[:2], 3, 3), np.float32)
+    for column, cofactor in enumerate(cofactors):
+        inverse[..., 0, column] = inverse[..., column, 0] = cofactor / determinant
+    inverse[..., 1, 1] = (a * f - c * c) / determinant
+    inverse[..., 1, 2] = inverse[..., 2, 1] = (b * c - a * e) / determinant
+    inverse[..., 2, 2] = (a * d - b * b) / determinant
+    return inverse
 
 
 def along_colours(values: Plane, guide: Guide) -> Plane:
