@@ -24,7 +24,7 @@ from closed_loop import Load, measure_load
 from drawn_pictures import drawn_jpegs
 from private_server import private_server
 from process_tree import ForeignCores
-from rows import append_rows, commit, date_utc, hardware
+from rows import ServingRow, append_rows
 from serving import DETAILS
 
 from hunique_models.bundle import Bundle, default_bundle_path
@@ -38,14 +38,9 @@ ARRIVALS = ("exponential", "even")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(ServingRow):
     """One line of open_loop_rows.csv."""
 
-    date_utc: str
-    commit: str
-    hardware: str
-    model: str
-    detail: str
     arrivals: str
     closed_loop_callers: int
     closed_loop_pictures_per_s: float
@@ -125,9 +120,6 @@ def _row(names: tuple[str, str, str], closed: Load, load: Load, offered_s: float
     asked = len(load.durations_s) + load.failures
     p50_ms, p99_ms = load.percentile_ms(0.50), load.percentile_ms(0.99)
     return Row(
-        date_utc=date_utc(),
-        commit=commit(),
-        hardware=hardware(),
         model=model,
         detail=detail,
         arrivals=arrivals,

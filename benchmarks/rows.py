@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,13 +40,30 @@ def hardware() -> str:
     return f"{len(os.sched_getaffinity(0))} x {name}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRow:
+    """How every row begins: when, what and where something was measured."""
+
+    date_utc: str = field(default_factory=date_utc)
+    commit: str = field(default_factory=commit)
+    hardware: str = field(default_factory=hardware)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingRow(MeasuredRow):
+    """A row about a model that is served."""
+
+    model: str
+    detail: str
+
+
 def append_rows(path: Path, rows: "Sequence[DataclassInstance]") -> None:
     """Add rows of one kind to a file, which begins with their columns' names.
 
     Raises:
         ValueError: the file has other columns.
     """
-    names = [field.name for field in fields(rows[0])]
+    names = [column.name for column in fields(rows[0])]
     is_new = not path.exists()
     if not is_new and path.read_text(encoding="utf-8").splitlines()[:1] != [",".join(names)]:
         raise ValueError(f"{path.name} has other columns than {', '.join(names)}")

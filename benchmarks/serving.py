@@ -18,7 +18,7 @@ from ceiling import Ceiling, usable_cores
 from closed_loop import Load, measure_load
 from drawn_pictures import drawn_jpegs
 from private_server import private_server
-from rows import append_rows, commit, date_utc, hardware
+from rows import ServingRow, append_rows
 
 from hunique_models.bundle import Bundle, default_bundle_path
 from hunique_models.geometry import Detail
@@ -34,14 +34,9 @@ DETAILS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(ServingRow):
     """One line of rows.csv."""
 
-    date_utc: str
-    commit: str
-    hardware: str
-    model: str
-    detail: str
     callers: int
     pictures_per_s: float
     latency_loop_pictures_per_s: float
@@ -85,9 +80,6 @@ def _row(bundle: Bundle, detail: str, loops: Loops, load: Load, peak_mb: int) ->
         part.pictures_per_s for part in (load, loops.latency, loops.throughput)
     )
     return Row(
-        date_utc=date_utc(),
-        commit=commit(),
-        hardware=hardware(),
         model=f"{bundle.manifest.name} {bundle.manifest.version}",
         detail=detail,
         callers=load.callers,

@@ -18,7 +18,7 @@ import grpc
 from drawn_pictures import small_pictures
 from private_server import private_server
 from process_tree import resident_mb
-from rows import append_rows, commit, date_utc, hardware
+from rows import MeasuredRow, append_rows
 
 from hunique_models.bundle import default_bundle_path
 from hunique_proto.v1 import hand_features_pb2 as pb
@@ -30,12 +30,9 @@ SAMPLE_EVERY = 250
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(MeasuredRow):
     """One line of soak_rows.csv."""
 
-    date_utc: str
-    commit: str
-    hardware: str
     requests: int
     rss_warm_mb: float
     rss_end_mb: float
@@ -92,9 +89,6 @@ def _row(soak: Soak, warm_up: int) -> Row:
     warm_mb = next(mb for ended, mb in sorted(soak.rss_mb.items()) if ended >= warm_up)
     end_mb = soak.rss_mb[soak.requests]
     return Row(
-        date_utc=date_utc(),
-        commit=commit(),
-        hardware=hardware(),
         requests=soak.requests,
         rss_warm_mb=round(warm_mb, 1),
         rss_end_mb=round(end_mb, 1),

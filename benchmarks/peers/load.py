@@ -9,13 +9,16 @@ import asyncio
 import hashlib
 import json
 import struct
-import time
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import aiohttp
 import grpc
+from closed_loop import Load, ask_in_turn
 
 from hunique_proto.inference import open_inference_pb2 as oip
 from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
@@ -24,7 +27,6 @@ from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 TIMEOUT_S = 600
-AFTER_FAILURE_S = 0.1
 CHANNEL_OPTIONS = [("grpc.max_receive_message_length", 64 << 20)]
 
 
@@ -92,51 +94,21 @@ async def http_form(address: str, path: str) -> AsyncIterator[Ask]:
         yield ask
 
 
+REFUSALS = (aiohttp.ClientError, grpc.aio.AioRpcError, RefusedError, OSError)
 CALLS = {"hunique": hunique, "oip": oip_grpc_tensors, "http": http, "http-form": http_form}
-
-
-class ClosedLoop:
-    """Callers that each wait for their answer before they ask again."""
-
-    def __init__(self, ask: Ask, pictures: list[bytes]) -> None:
-        self._ask = ask
-        self._pictures = pictures
-        self.durations_s: list[float] = []
-        self.failures = 0
-        self.first_failure = ""
-
-    async def run(self, callers: int, seconds_s: float) -> float:
-        """Go on for some time; what was asked is waited for. Returns how long it took."""
-        began_s = time.monotonic()
-        ends_s = began_s + seconds_s
-        await asyncio.gather(*(self._call(first, ends_s) for first in range(callers)))
-        return time.monotonic() - began_s
-
-    async def _call(self, first: int, ends_s: float) -> None:
-        number = first
-        while time.monotonic() < ends_s:
-            started_s = time.monotonic()
-            try:
-                await self._ask(self._pictures[number % len(self._pictures)])
-                self.durations_s.append(time.monotonic() - started_s)
-            except (aiohttp.ClientError, grpc.aio.AioRpcError, RefusedError, OSError) as error:
-                self.failures += 1
-                self.first_failure = self.first_failure or f"{type(error).__name__}: {error}"
-                await asyncio.sleep(AFTER_FAILURE_S)
-            number += 1
 
 
 async def _main(given: argparse.Namespace) -> None:
     pictures = [path.read_bytes() for path in sorted(given.pictures.iterdir())]
     async with CALLS[given.call](given.address, given.path) as ask:
         first = await ask(pictures[0])  # connects, and is not measured
-        loop = ClosedLoop(ask, pictures)
-        took_s = await loop.run(given.callers, given.seconds_s)
+        load = Load(callers=given.callers)
+        await ask_in_turn(load, ask, pictures, given.seconds_s, refusals=REFUSALS)
     result = {
-        "durations_s": loop.durations_s,
-        "failures": loop.failures,
-        "first_failure": loop.first_failure,
-        "took_s": took_s,
+        "durations_s": load.durations_s,
+        "failures": load.failures,
+        "first_failure": load.first_failure,
+        "took_s": load.took_s,
         "first_answer_sha256": hashlib.sha256(first).hexdigest(),
     }
     print(json.dumps(result))

@@ -5,19 +5,14 @@ from dataclasses import dataclass, field
 
 from closed_loop import Load
 from peers import Layout, Peer
-from rows import commit, date_utc, hardware
+from rows import ServingRow
 from running import Cell
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(ServingRow):
     """One line of rows.csv."""
 
-    date_utc: str
-    commit: str
-    hardware: str
-    model: str
-    detail: str
     peer: str
     peer_version: str
     layout: str
@@ -78,9 +73,6 @@ class Result:
         throughput = statistics.mean(beside.throughput_per_s for beside in self.neighbours)
         return [
             Row(
-                date_utc=date_utc(),
-                commit=commit(),
-                hardware=hardware(),
                 model=model,
                 detail=detail,
                 peer=self.peer.name,
