@@ -8,6 +8,7 @@ from hunique_models.colour_refinement import (
     MIN_STEP,
     ColourRefinement,
     along_colours,
+    colour_odds,
     guide,
     refine,
 )
@@ -76,6 +77,21 @@ def test_colour_odds_take_nothing_from_a_likelier_feature() -> None:
     assert (ring[inner] > polish[inner]).all()
     (alone,) = refine(nail[None], pixels, [odds])
     assert (alone[inner] > ring[inner]).all()
+
+
+def test_colours_near_the_features_speak_for_it_alike() -> None:
+    """One step off in lightness, green to red or blue to yellow; a far colour speaks against it."""
+    steps = ((8, 8, 8), (9, 8, 8), (8, 9, 8), (8, 8, 9), (2, 3, 4))
+    feature, *near, far = ((lightness * 16 + a) * 16 + b for lightness, a, b in steps)
+    bins = np.full((9, 9), far)
+    bins[:3] = feature
+    bins[8, :3] = near
+    log_odds = np.where(bins == feature, 5.0, -5.0).astype(np.float32)
+    odds = colour_odds(bins, log_odds, near_px=9)
+    assert odds[0, 0] > 1
+    assert odds[5, 5] < -1
+    assert (odds[8, :3] > 0).all()
+    assert np.ptp(odds[8, :3]) < 0.01
 
 
 def test_grain_leaves_no_specks() -> None:
