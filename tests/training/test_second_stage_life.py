@@ -207,7 +207,8 @@ def test_the_pipeline_is_its_three_commands(tmp_path: Path) -> None:
 def test_self_training_is_its_commands(tmp_path: Path, labelled_folder: Path) -> None:
     """Each with all sources; what is finished is not done again."""
     data = ["--data", labelled_folder, "--data", "drawn:4"]
-    command = ("self-train", *data, "--out", tmp_path, *SMALL)
+    classes = ("--class", "ring", "--class", "polished_nail")
+    command = ("self-train", *data, *classes, "--out", tmp_path, *SMALL)
     result = _train(*command, "--rounds", "1")
     told = result.output.splitlines()
     steps = [line.split()[1] for line in told if line.startswith("hunique-train ")]
@@ -221,6 +222,7 @@ def test_self_training_is_its_commands(tmp_path: Path, labelled_folder: Path) ->
     assert again == ["pseudo-labels", "fit-second-stage"]
     model = load_model(tmp_path / "round-2" / "model.pt")
     assert (model.training["stage"], model.supervision) == (2, "image")
+    assert model.network.config.class_names == ("ring", "polished_nail")
     assert model.training["pixel_labels"]["supervision"] == "image"
     other = _train(*command, "--seed", "1")
     assert other.exit_code == 1

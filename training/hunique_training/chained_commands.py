@@ -4,11 +4,52 @@ Each step is printed as it would be typed before it runs.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+
+from hunique_training.second_stage_options import NETWORK
+
+_TRAINING = (
+    NETWORK,
+    click.option("--class", "class_names", multiple=True, show_envvar=True, metavar="NAME",
+                 help="Classes, as for fit."),
+    click.option("--steps", type=click.IntRange(min=1), show_envvar=True,
+                 help="Optimiser steps of each training, in place of the presets'."),
+    click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
+                 help="Pictures of a step."),
+    click.option("--crop-size-px", type=click.IntRange(min=32), show_envvar=True,
+                 help="Side of the crops that are learned from."),
+    click.option("--pretrained", show_envvar=True, metavar="WEIGHTS",
+                 help="Encoder weights of all trainings, as for fit."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_envvar=True,
+                 help="Everything random follows from it."),
+    click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
+                 help="Side of the square input the models look with."),
+    click.option("--device", default="cpu", show_envvar=True,
+                 help="torch device: cpu, cuda, cuda:1."),
+)  # fmt: skip
+
+
+def takes_training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the trainings of a chain."""
+    for option in reversed(_TRAINING):
+        command = option(command)
+    return command
+
+
+def training_words(options: dict[str, Any]) -> list[str]:
+    """Those that are the same for every training of a chain, as they are typed."""
+    return words_of(
+        options, "steps", "batch_size", "crop_size_px", "pretrained", "seed", "input_size_px"
+    )
+
+
+def class_words(options: dict[str, Any]) -> list[str]:
+    """The classes, as the first training is told them; later ones have them from its labels."""
+    return [word for name in options["class_names"] for word in ("--class", name)]
 
 
 def begin_chain(path: Path, words: Sequence[str]) -> None:

@@ -11,9 +11,15 @@ from typing import Any
 
 import click
 
-from hunique_training.chained_commands import begin_chain, run_once, words_of
+from hunique_training.chained_commands import (
+    begin_chain,
+    class_words,
+    run_once,
+    takes_training_options,
+    training_words,
+    words_of,
+)
 from hunique_training.second_stage.labelling_config import SERVED
-from hunique_training.second_stage_options import NETWORK
 from hunique_training.source_options import SOURCES_HELP
 
 
@@ -27,20 +33,7 @@ from hunique_training.source_options import SOURCES_HELP
 @click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True,
               show_envvar=True, help="How often a network learns from the labels of the one "
               "before.")  # fmt: skip
-@NETWORK
-@click.option("--steps", type=click.IntRange(min=1), show_envvar=True,
-              help="Optimiser steps of each training, in place of the presets'.")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
-              help="Pictures of a step.")  # fmt: skip
-@click.option("--crop-size-px", type=click.IntRange(min=32), show_envvar=True,
-              help="Side of the crops that are learned from.")  # fmt: skip
-@click.option("--pretrained", show_envvar=True, metavar="WEIGHTS",
-              help="Encoder weights of all trainings, as for fit.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_envvar=True,
-              help="Everything random follows from it.")  # fmt: skip
-@click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
-              help="Side of the square input the models look with.")  # fmt: skip
-@click.option("--device", default="cpu", show_envvar=True, help="torch device: cpu, cuda, cuda:1.")
+@takes_training_options
 @click.pass_context
 def self_train_command(context: click.Context, /, out: Path, **options: Any) -> None:
     """Train a model of CoSA, have it label its training pictures, train a network on that.
@@ -49,13 +42,11 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
     and borders refined along colours.
     """
     data, device = words_of(options, "data"), words_of(options, "device")
-    training = words_of(
-        options, "steps", "batch_size", "crop_size_px", "pretrained", "seed", "input_size_px"
-    )
-    network = words_of(options, "network")
-    begin_chain(out / "self-train.json", [*data, *training, *network])
+    training, network = training_words(options), words_of(options, "network")
+    first = [*data, *class_words(options), *training]
+    begin_chain(out / "self-train.json", [*first, *network])
     run = out / "first"
-    run_once(context, "fit", run, [*data, *training, *device])
+    run_once(context, "fit", run, [*first, *device])
     for number in range(1, options["rounds"] + 1):
         labels = out / f"labels-{number}"
         label = [str(run / "model.pt"), *data, "--from", SERVED, *device]
