@@ -102,7 +102,8 @@ def test_a_classifier_is_not_served() -> None:
         ServedLabeller(model)
 
 
-def test_what_is_served_is_refined_as_the_model_says_alone() -> None:
-    """Another refinement on top is refused."""
-    with pytest.raises(ValueError, match="leave out refine"):
-        LabellingConfig(source=SERVED, refine="par")
+def test_what_is_served_takes_no_other_settings() -> None:
+    """They would not be heeded; the message names those that were given."""
+    with pytest.raises(ValueError, match="leave out scales, refine, high"):
+        LabellingConfig(source=SERVED, refine="par", scales=(1.0,), high=0.5)
+    assert LabellingConfig(source=SERVED).settings() == {"source": "served"}

@@ -119,7 +119,7 @@ def _identity(
     model: ModelCheckpoint, request: LabellingRequest, label_files: Sequence[Path]
 ) -> dict[str, Any]:
     """What must be the same for a run to go on."""
-    settings = json.loads(json.dumps(dataclasses.asdict(request.labelling)))
+    settings = json.loads(json.dumps(request.labelling.settings()))
     return {
         "model_sha256": hashlib.sha256(request.model.read_bytes()).hexdigest(),
         "supervision": model.supervision,

@@ -1,6 +1,7 @@
 """How a trained model labels the pixels of a picture: settings, a leaf."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 REFINEMENTS = ("none", "par", "crf")
 SERVED = "served"
@@ -34,11 +35,23 @@ class LabellingConfig:
         """Check limits."""
         if self.refine not in REFINEMENTS:
             raise ValueError(f"refine is one of {', '.join(REFINEMENTS)}; found {self.refine!r}")
-        if self.source == SERVED and self.refine != "none":
-            raise ValueError(
-                "what is served is refined as the model says (mask_colour_weights); leave out refine"
-            )
+        if self.source == SERVED:
+            self._refuse_more()
         if not 0 <= self.band < 1 or not self.scales or min(self.scales) <= 0:
             raise ValueError(
                 f"expected 0 <= band < 1 and scales above 0, found {self.band} and {self.scales}"
             )
+
+    def _refuse_more(self) -> None:
+        """The model brings its own looks, thresholds and refinement."""
+        others = [own for own in fields(self) if own.name != "source"]
+        told = [own.name for own in others if getattr(self, own.name) != own.default]
+        if told:
+            raise ValueError(
+                "what is served has the looks, thresholds and refinement of the model; leave out "
+                f"{', '.join(told)}"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """What matters of it, as the manifest of a folder of labels has it."""
+        return {"source": SERVED} if self.source == SERVED else asdict(self)
