@@ -36,6 +36,18 @@ def test_every_class_gets_its_share() -> None:
     assert 0.45 < drawn[True] / drawn.total() < 0.55
 
 
+@pytest.mark.parametrize(("background_slot", "share"), [(True, 1 / 3), (False, 0)])
+def test_backgrounds_have_a_slot_where_it_is_wanted(background_slot: bool, share: float) -> None:
+    """Pictures without people are drawn, although no source of the class has any."""
+    pictures = [_picture(n, "hands", n < 10) for n in range(90)]
+    pictures += [
+        dataclasses.replace(_picture(n, "scenes", False), kind="background") for n in range(10)
+    ]
+    sampler = BalancedSampler(pictures, batch_size=8, seed=0, background_slot=background_slot)
+    drawn = [pictures[i].is_background for step in range(30) for i in sampler.indices(step)]
+    assert sum(drawn) / len(drawn) == share
+
+
 def test_a_large_source_does_not_rule() -> None:
     """Within a class sources count by the square root of their size."""
     pictures = [_picture(n, "large" if n < 900 else "small", True) for n in range(1000)]

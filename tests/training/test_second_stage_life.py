@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from hunique_export.cli import main as export
@@ -98,6 +99,21 @@ def test_labelling_goes_on_where_it_stopped(
         "pseudo-labels", first, "--data", "drawn:2", "--out", tmp_path, "--refine", "blur"
     )
     assert other.exit_code == 2
+
+
+def test_labels_of_several_threads_are_those_of_one(
+    tmp_path: Path, first: Path, labelled_folder: Path, labels: Path
+) -> None:
+    """Byte for byte; afterwards torch has its threads back."""
+    words = ["--threads", "2", "pseudo-labels", str(first), "--data", str(labelled_folder)]
+    words += ["--out", str(tmp_path), "--scale", "1"]
+    CliRunner().invoke(main, words, catch_exceptions=False)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    files = sorted(labels.glob("labels/*.png"))
+    assert len(files) == 6
+    for file in files:
+        assert (tmp_path / "labels" / file.name).read_bytes() == file.read_bytes()
 
 
 def test_a_second_stage_is_a_model_as_fit_writes_it(second: Path, labels: Path) -> None:

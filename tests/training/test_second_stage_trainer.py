@@ -119,6 +119,34 @@ def test_a_batch_follows_from_seed_and_step(labelled_folder: Path) -> None:
     assert torch.equal(part.pixel_labels[0], first.pixel_labels[1])
 
 
+def test_pictures_without_people_are_in_batches(labelled_folder: Path) -> None:
+    """They get a place of their own, unless a configuration wants none."""
+    pictures = read_labels(labelled_folder / "labels.csv", CONFIG.network.class_names)
+    shown = [p for p in pictures if p.split == "train" and True in p.labels]
+    empty = dataclasses.replace(shown[0], labels=(False,) * 4, kind="background")
+    seen = []
+    for background_slot in (True, False):
+        config = dataclasses.replace(CONFIG, background_slot=background_slot, batch_size=20)
+        source = _NothingOnBackgrounds()
+        maker = LabelledBatchMaker([*shown, empty], PictureCache(96), source, config)
+        maker.batch(0)
+        seen.append(source.backgrounds)
+    assert seen[0] > seen[1]
+
+
+class _NothingOnBackgrounds(LeftHalf):
+    """Counts how often a picture without people is asked for."""
+
+    backgrounds = 0
+
+    def pixel_label(self, picture: LabelledPicture, size: tuple[int, int]) -> PixelLabel:
+        """Background throughout, where nobody is."""
+        if not picture.is_background:
+            return super().pixel_label(picture, size)
+        self.backgrounds += 1
+        return PixelLabel(labels=np.zeros(size, np.uint8), open_classes=(False,) * 4)
+
+
 def test_what_a_crop_lost_is_unknown(labelled_folder: Path) -> None:
     """A class whose pixels the crop leaves out is neither present nor absent on it."""
     close = dataclasses.replace(CONFIG, views=ViewConfig(size_px=32, scale_low=3, scale_high=4))

@@ -44,7 +44,7 @@ class BatchMaker:
         self._seed = seed
         self._mark_stride_px = mark_stride_px
         self._marked = any(picture.marks for picture in pictures)
-        self._backgrounds = [picture for picture in pictures if picture.kind == "background"]
+        self._backgrounds = [picture for picture in pictures if picture.is_background]
 
     def batch(self, step: int, places: Sequence[int] | None = None) -> Batch:
         """The batch of `step`, counted from 0.

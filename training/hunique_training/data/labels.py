@@ -46,6 +46,11 @@ class LabelledPicture:
     marks: tuple[Mark, ...] = ()
     """Points, scribbles and boxes."""
 
+    @property
+    def is_background(self) -> bool:
+        """Whether no person is on it."""
+        return self.kind == "background"
+
 
 def _parse_label(text: str, where: str) -> bool | None:
     known = {"1": True, "0": False, "": None}

@@ -5,7 +5,8 @@ uninterrupted one would have seen. Its slots go round the classes: one picture t
 the class, one that is known not to show it. Among those that show it, the square root of a
 source's size decides how often it is drawn, so that the largest source does not speak
 alone. Those that do not are drawn from the same sources as often as those that do, wherever
-a source has both: otherwise the look of the source would tell, and be learned.
+a source has both: otherwise the look of the source would tell, and be learned. Backgrounds
+are then hardly ever drawn, since none of them shows a class, so they can have a slot of their own.
 """
 
 from collections import Counter
@@ -17,9 +18,24 @@ from hunique_training.data.labels import DataError, LabelledPicture
 
 
 class BalancedSampler:
-    """Draws the pictures of each step."""
+    """Draws the pictures of each step.
 
-    def __init__(self, pictures: Sequence[LabelledPicture], batch_size: int, seed: int) -> None:
+    Args:
+        pictures: what is drawn from.
+        batch_size: pictures of a step.
+        seed: all draws follow from it.
+        background_slot: whether one slot in (2C + 1) is for pictures without people,
+            where there are any.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[LabelledPicture],
+        batch_size: int,
+        seed: int,
+        *,
+        background_slot: bool = False,
+    ) -> None:
         if not pictures:
             raise DataError("Expected at least one training picture, found none")
         self._batch_size = batch_size
@@ -34,6 +50,9 @@ class BalancedSampler:
             matched = _weights_like(sources, weights, shown, not_shown)
             self._slots += [_Slot(shown, weights)] if shown.size else []
             self._slots += [_Slot(not_shown, matched)] if not_shown.size else []
+        backgrounds = np.array([i for i, p in enumerate(pictures) if p.is_background], np.intp)
+        if background_slot and backgrounds.size:
+            self._slots.append(_Slot(backgrounds, weights))
         self._slots = self._slots or [_Slot(np.arange(len(pictures)), weights)]
 
     def indices(self, step: int) -> list[int]:

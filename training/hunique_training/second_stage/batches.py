@@ -44,7 +44,9 @@ class LabelledBatchMaker(BatchMaker):
         labels: LabelSource,
         config: SecondStageConfig,
     ) -> None:
-        sampler = BalancedSampler(pictures, config.batch_size, config.seed)
+        sampler = BalancedSampler(
+            pictures, config.batch_size, config.seed, background_slot=config.background_slot
+        )
         super().__init__(pictures, cache, sampler, config.views, config.seed)
         self._label_source = labels
 

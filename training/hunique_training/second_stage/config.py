@@ -44,6 +44,8 @@ class SecondStageConfig:
     class_balanced: bool = False
     """Whether background and foreground weigh half each and all classes present the same;
     otherwise all pixels weigh alike."""
+    background_slot: bool = True
+    """Whether pictures without hands have a slot of their own among those of the classes."""
     label_stride_px: int = 2
     """Pixels are compared on a grid of so many pixels of the crop."""
     seed: int = 0

@@ -12,8 +12,6 @@ from pathlib import Path
 from hunique_training.data.labels import DataError
 from hunique_training.evaluation.truth import TruthPicture, read_every_truth
 
-BACKGROUND = "background"
-"""The `kind` of pictures without people."""
 ALL_SPLITS = "all"
 """As a split: every row."""
 
@@ -36,7 +34,7 @@ class Case:
     @property
     def without_hands(self) -> bool:
         """Whether it shows no people, by its `kind`."""
-        return self.truth.picture.kind == BACKGROUND
+        return self.truth.picture.is_background
 
     @property
     def group(self) -> str:
@@ -67,7 +65,7 @@ def read_cases(
         enumerate(rows, 2), read_every_truth(csv_path, class_names), strict=True
     ):
         chosen = whole or truth.picture.split == split
-        pooled = truth.picture.split in pool_from and truth.picture.kind == BACKGROUND
+        pooled = truth.picture.split in pool_from and truth.picture.is_background
         if chosen or pooled:
             cases.append(
                 Case(row=number, truth=truth, view=row.get("view") or "",
