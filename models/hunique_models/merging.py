@@ -3,7 +3,7 @@
 Tiles of a level are blended, then the mean over the levels is taken, class by class.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import ceil
 
 import cv2
@@ -44,44 +44,40 @@ def merge_looks(
     """
     canvas = canvas_size(height_px, width_px)
     shrink = max(canvas) / max(height_px, width_px)
-    count = probabilities.shape[1]
-    merged = np.empty((count, *canvas), np.uint8)
-    for seen, classes in _by_overview(count, in_overview):
-        chosen = [i for i, look in enumerate(looks) if seen or look.level != OVERVIEW_LEVEL]
-        merged[classes] = _mean_of_levels(
-            probabilities[chosen][:, classes], [looks[i] for i in chosen], canvas, shrink, geometry
-        )
+    seen = tuple(in_overview) or (False,) * probabilities.shape[1]
+    merged = np.empty((probabilities.shape[1], *canvas), np.uint8)
+    for plane, answers, seen_too in zip(merged, probabilities.swapaxes(0, 1), seen, strict=True):
+        pairs = [
+            (answer, look)
+            for answer, look in zip(answers, looks, strict=True)
+            if seen_too or look.level != OVERVIEW_LEVEL
+        ]
+        plane[...] = _mean_of_levels(pairs, canvas, shrink, geometry)
     return merged
 
 
-def _by_overview(count: int, in_overview: Sequence[bool]) -> Iterable[tuple[bool, list[int]]]:
-    """The classes whose masks the overview has no part in, and those where it has."""
-    seen = tuple(in_overview) or (False,) * count
-    parts = [(part, [c for c in range(count) if seen[c] is part]) for part in (False, True)]
-    return [(part, classes) for part, classes in parts if classes]
-
-
 def _mean_of_levels(
-    answers: NDArray[np.uint8],
-    looks: Sequence[Look],
+    answers: Sequence[tuple[NDArray[np.uint8], Look]],
     canvas: tuple[int, int],
     shrink: float,
     geometry: Geometry,
 ) -> NDArray[np.uint8]:
-    """(L, C, h, w) uint8 to (C, *canvas) uint8, level by level."""
+    """One class's answers (h, w) uint8 to (height, width) uint8, level by level.
+
+    One class at a time, because all at once take several times the memory of the picture.
+    """
     in_log_odds = geometry.level_mean is LevelMean.LOG_ODDS
-    levels = sorted({look.level for look in looks})
-    total = np.zeros((answers.shape[1], *canvas), np.float32)
+    levels = sorted({look.level for _, look in answers})
+    total = np.zeros(canvas, np.float32)
     for level in levels:
-        members = [i for i, look in enumerate(looks) if look.level == level]
-        pairs = [(answers[i], looks[i]) for i in members]
-        merged = _merge_level(pairs, canvas, shrink, geometry)
-        for plane in merged if in_log_odds else ():
-            to_log_odds(plane)
+        members = [(answer, look) for answer, look in answers if look.level == level]
+        merged = _merge_level(members, canvas, shrink, geometry)
+        if in_log_odds:
+            to_log_odds(merged)
         total += merged
     total /= len(levels)
-    for plane in total if in_log_odds else ():
-        to_steps(plane)
+    if in_log_odds:
+        to_steps(total)
     return np.rint(total, out=total).astype(np.uint8)
 
 
@@ -109,19 +105,16 @@ def _merge_level(
     shrink: float,
     geometry: Geometry,
 ) -> NDArray[np.float32]:
-    """Blend the tiles of one level on the canvas: (C, height, width) float32, 0 to 255."""
-    height, width = canvas
+    """Blend the tiles of one level on the canvas: (height, width) float32, 0 to 255."""
     if len(answers) == 1:
         return _place(*answers[0], canvas, shrink, geometry)[0]
-    count = answers[0][0].shape[0]
-    total = np.zeros((count, height, width), np.float32)
-    weights = np.zeros((height, width), np.float32)
+    total, weights = np.zeros(canvas, np.float32), np.zeros(canvas, np.float32)
     for answer, look in answers:
         part, (x, y) = _place(answer, look, canvas, shrink, geometry)
-        rows, columns = part.shape[1:]
+        rows, columns = part.shape
         weight = _feather(rows)[:, None] * _feather(columns)[None, :]
         part *= weight
-        total[:, y : y + rows, x : x + columns] += part
+        total[y : y + rows, x : x + columns] += part
         weights[y : y + rows, x : x + columns] += weight
     total /= weights
     return total
@@ -145,13 +138,11 @@ def _place(
     step = answer.shape[-1] / side
     matrix = np.array([[step, 0, 0.5 * step - 0.5], [0, step, 0.5 * step - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    placed = np.empty((len(answer), rows, columns), np.float32)
-    for number, plane in enumerate(answer):
-        placed[number] = cv2.warpAffine(
-            plane.astype(np.float32), matrix, (columns, rows), flags=flags,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-    return placed, (x, y)
+    placed = cv2.warpAffine(
+        answer.astype(np.float32), matrix, (columns, rows), flags=flags,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    return np.asarray(placed, np.float32), (x, y)
 
 
 def _feather(length: int) -> NDArray[np.float32]:

@@ -84,7 +84,7 @@ class _Workers(click.IntRange):
 @click.option("--max-batch", type=click.IntRange(min=1), default=8, show_envvar=True,
               help="Most looks of one run (a picture at standard detail has up to 11). Below that "
               "the server finds out what is worth it; on a GPU raise it as far as memory goes.")  # fmt: skip
-@click.option("--max-queue-items", type=click.IntRange(min=1), default=64, show_envvar=True,
+@click.option("--max-queue-items", type=click.IntRange(min=1), default=128, show_envvar=True,
               help="Most pictures inside at once; beyond, callers are told when to try again. "
               "Choose the longest wait you would accept divided by the time of a picture.")  # fmt: skip
 @click.option("--max-queue-mib", type=click.IntRange(min=1), default=512, show_envvar=True,

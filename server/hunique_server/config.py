@@ -35,7 +35,7 @@ class ServerConfig:
     """Runs at once on the CPU, and threads that decode pictures; 0 goes by the load."""
     max_batch: int = 8
     """Most looks of one run."""
-    max_queue_items: int = 64
+    max_queue_items: int = 128
     """Most pictures admitted and not yet answered."""
     max_queue_bytes: int = 512 * 1024 * 1024
     """Most bytes of encoded images admitted and not yet answered."""
