@@ -33,3 +33,18 @@ def test_every_run_offers_the_same() -> None:
     from open_loop import due_s
 
     assert due_s("exponential", 50, 5.0, seed=7) == due_s("exponential", 50, 5.0, seed=7)
+
+
+def test_a_perfect_server_makes_nobody_wait_but_for_a_place() -> None:
+    """Two places of 1 s: a third at the same moment waits for the first to be free, in order."""
+    from open_loop import ideal_waits_s
+
+    assert ideal_waits_s([0.0, 0.0, 0.0, 0.5, 5.0], 2, 1.0) == [1.0, 1.0, 2.0, 1.5, 1.0]
+
+
+def test_even_arrivals_never_wait_at_a_perfect_server() -> None:
+    """Below what it can do, all take the same."""
+    from open_loop import due_s, ideal_waits_s
+
+    times_s = ideal_waits_s(due_s("even", 80, 100.0, seed=0), 2, 2.0)
+    assert max(times_s) == pytest.approx(2.0)
