@@ -84,7 +84,7 @@ def bare_passes(trainer: Trainer, online: Passes, assignment: Passes) -> None:
     for shape in online.shapes:
         trainer.optimiser.zero_grad(set_to_none=True)
         output: CosaOutput = trainer.online(_noise(shape))
-        torch.stack([part.float().mean() for part in output if part is not None]).sum().backward()
+        torch.stack([part.float().mean() for part in output if part is not None]).sum().backward()  # type: ignore[no-untyped-call]
 
 
 def _noise(shape: torch.Size) -> torch.Tensor:

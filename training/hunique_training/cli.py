@@ -24,6 +24,7 @@ from hunique_training.inspect_command import inspect_command
 from hunique_training.pipeline_command import pipeline_command
 from hunique_training.pseudo_labels_command import pseudo_labels_command
 from hunique_training.report_command import report_command
+from hunique_training.scenes_command import scenes_command
 from hunique_training.second_stage_command import ratio_command, second_stage_command
 from hunique_training.self_train_command import self_train_command
 from hunique_training.validate_command import validate_command
@@ -58,6 +59,7 @@ main.add_command(self_train_command)
 main.add_command(guided_cam_command)
 main.add_command(compare_command)
 main.add_command(validate_command)
+main.add_command(scenes_command)
 
 
 @main.command("calibrate")
