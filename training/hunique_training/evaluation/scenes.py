@@ -99,7 +99,7 @@ def scenes(pictures: Sequence[TruthPicture], config: SceneConfig) -> Iterator[Sc
         if not one.picture.is_background:
             by_group.setdefault(one.picture.group or str(one.picture.path), []).append(one)
     chosen = [members[rng.integers(len(members))] for members in by_group.values()]
-    rng.shuffle(chosen)  # type: ignore[arg-type]
+    rng.shuffle(chosen)
     most = len(chosen) // config.pictures
     if most < 1:
         raise DataError(
