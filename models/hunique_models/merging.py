@@ -134,14 +134,14 @@ def _place(
     # rounded up: the last tiles must reach the edge, and every pixel have a weight
     columns = min(width, ceil(look.x_px * shrink + side)) - x
     rows = min(height, ceil(look.y_px * shrink + side)) - y
-    # canvas pixel centre -> cell of the answer
-    step = answer.shape[-1] / side
-    matrix = np.array([[step, 0, 0.5 * step - 0.5], [0, step, 0.5 * step - 0.5]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    placed = cv2.warpAffine(
-        answer.astype(np.float32), matrix, (columns, rows), flags=flags,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
+    # cells and pixels have their centres in their middles, as cv2.resize has it
+    times = side / answer.shape[-1]
+    placed = cv2.resize(
+        answer.astype(np.float32), None, fx=times, fy=times, interpolation=cv2.INTER_LINEAR
+    )[:rows, :columns]
+    below, beside = rows - placed.shape[0], columns - placed.shape[1]
+    if below or beside:  # a fraction of a pixel that was rounded off
+        placed = cv2.copyMakeBorder(placed, 0, below, 0, beside, cv2.BORDER_REPLICATE)
     return np.asarray(placed, np.float32), (x, y)
 
 
