@@ -238,6 +238,10 @@ def test_self_training_is_its_commands(tmp_path: Path, labelled_folder: Path) ->
     more = _done(*command, "--rounds", "2").splitlines()
     again = [line.split()[1] for line in more if line.startswith("hunique-train ")]
     assert again == ["pseudo-labels", "fit-second-stage"]
+    sheets = [sorted((tmp_path / name / "drawn").iterdir()) for name in ("first", "round-2")]
+    first, last = ([path.stat().st_mtime_ns for path in sheet] for sheet in sheets)
+    assert len(first) == 5
+    assert first == last  # copied, not drawn again
     model = load_model(tmp_path / "round-2" / "model.pt")
     assert (model.training["stage"], model.supervision) == (2, "image")
     assert model.network.config.class_names == ("ring", "polished_nail")

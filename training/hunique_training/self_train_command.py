@@ -6,6 +6,7 @@ Each step is the command of that name, printed before it runs; one that is finis
 done again. The model is that of the last round.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,21 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
     run = out / "first"
     run_once(context, "fit", run, [*first, *device])
     for number in range(1, options["rounds"] + 1):
-        labels = out / f"labels-{number}"
+        labels, following = out / f"labels-{number}", out / f"round-{number}"
+        for folder in (labels, following):
+            _take_drawn(out / "first", folder)
         label = [str(run / "model.pt"), *data, "--from", SERVED, *device]
         run_once(context, "pseudo-labels", labels, label)
-        run = out / f"round-{number}"
+        run = following
         second = ["--labels", str(labels), *data, *training, *network, *device]
         run_once(context, "fit-second-stage", run, second)
     click.echo(run / "model.pt")
+
+
+def _take_drawn(first: Path, folder: Path) -> None:
+    """Hands that the first step drew need not be drawn again: it takes minutes."""
+    drawn = first / "drawn"
+    if drawn.is_dir() and not (folder / "drawn").exists():
+        partial = folder / "drawn.partial"
+        shutil.copytree(drawn, partial, dirs_exist_ok=True)
+        partial.rename(folder / "drawn")
