@@ -153,6 +153,24 @@ class Authority:
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return cert_file, key_file
 
+    def revoke(self, *certificates: Path, next_update_days: int = 1) -> Path:
+        """Write the list of certificates that it takes back."""
+        now = datetime.datetime.now(datetime.UTC)
+        day = datetime.timedelta(days=1)
+        listed = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - 9 * day)
+            .next_update(now + next_update_days * day)
+        )
+        for file in certificates:
+            serial = x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+            one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
+            listed = listed.add_revoked_certificate(one.build())
+        path = self.file.with_suffix(".crl")
+        path.write_bytes(listed.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return path
+
     def _sign(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_authority: bool = False
     ) -> x509.Certificate:

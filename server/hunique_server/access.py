@@ -61,6 +61,10 @@ class _Tokens(Protocol):
     def identity(self, token: str) -> Identity | None: ...
 
 
+class _Revocations(Protocol):
+    def hold(self, certificate_pem: bytes) -> bool: ...
+
+
 class Access:
     """Decides for one server.
 
@@ -76,6 +80,7 @@ class Access:
         self._asks_for_tokens = config.asks_for_tokens
         self._reflection_open = config.reflection == "open"
         self._token_file = TokenFile(config.tokens) if config.tokens else None
+        self._revoked = _revocations(config)
         self._issued = _issued_tokens(config.oidc) if config.oidc.issuer else None
         self._waiting = ThreadPoolExecutor(_ISSUER_THREADS, thread_name_prefix="issuer")
         self._roles_without_token = EVERYTHING if only_local else frozenset((Role.SEGMENT,))
@@ -99,6 +104,18 @@ class Access:
         identity = await self._identity(metadata.get("authorization", ""))
         check_role(method, identity)
         return identity
+
+    def check_certificate(self, connection: Connection) -> None:
+        """Refuse a caller whose certificate its authority took back, whatever else it shows.
+
+        Raises:
+            AccessError: it was taken back.
+        """
+        if self._revoked is None:
+            return
+        for certificate in connection.auth_context().get("x509_pem_cert", ()):
+            if self._revoked.hold(certificate):
+                raise AccessError(_TAKEN_BACK)
 
     def of_connection(self, method: str, connection: Connection) -> Identity:
         """Whose call it is where no token is asked for.
@@ -173,6 +190,18 @@ def _issued_tokens(config: OidcConfig) -> _Tokens:
     return IssuedTokens(config)
 
 
+def _revocations(config: SecurityConfig) -> _Revocations | None:
+    if config.tls_client_crl is None or config.tls_client_ca is None:
+        return None
+    from hunique_server.revocation import Revocations
+
+    return Revocations(config.tls_client_crl, config.tls_client_ca)
+
+
+_TAKEN_BACK = Failure(
+    code=grpc.StatusCode.UNAUTHENTICATED,
+    message="The certificate is not taken: its authority took it back. Ask it for another one.",
+)
 _NO_TOKEN = Failure(
     code=grpc.StatusCode.UNAUTHENTICATED,
     message="This server wants to know who calls: send the metadata 'authorization: Bearer TOKEN' "

@@ -184,6 +184,7 @@ class _Call:
     async def _admit(self, context: Context) -> None:
         """Let the caller in, or end the call."""
         try:
+            self._check_certificate(context)
             identity = self._identity or self._by_connection(context)
         except _Refused as refused:
             failure = refused.failure
@@ -191,6 +192,12 @@ class _Call:
             self._enter(identity)
             return
         await refuse(context, failure)
+
+    def _check_certificate(self, context: Context) -> None:
+        try:
+            self._door.access.check_certificate(context)
+        except AccessError as error:
+            raise self._refused(error.failure, error.identity or self._identity) from None
 
     def _by_connection(self, context: Context) -> Identity:
         try:

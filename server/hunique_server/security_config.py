@@ -52,6 +52,8 @@ class SecurityConfig:
     """Its private key, PEM."""
     tls_client_ca: Path | None = None
     """Who signs certificates of callers, PEM; None: callers show none."""
+    tls_client_crl: Path | None = None
+    """Which of those certificates were taken back, PEM; None: none."""
     insecure: bool = False
     """Whether to listen in the clear beyond this machine."""
     tokens: Path | None = None
@@ -75,6 +77,8 @@ class SecurityConfig:
             raise ConfigError("--tls-cert and --tls-key go together")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise ConfigError("--tls-client-ca needs --tls-cert and --tls-key")
+        if self.tls_client_crl is not None and self.tls_client_ca is None:
+            raise ConfigError("--tls-client-crl needs --tls-client-ca")
         if min(self.quota_requests_per_minute, self.quota_pixels_per_minute) < 0:
             raise ConfigError("quotas must be at least 0")
         if self.reflection not in ("open", "protected", "off"):

@@ -19,6 +19,9 @@ security_options = option_group(
     click.option("--tls-client-ca", type=_FILE, show_envvar=True, show_default=False,
                  help="Certificates, PEM, whose holders sign those of callers. With it callers "
                  "without such a certificate are not connected."),
+    click.option("--tls-client-crl", type=_FILE, show_envvar=True, show_default=False,
+                 help="Revocation lists of those authorities, PEM. Calls with a certificate on one "
+                 "are refused, on open connections too; a new file counts from the next call on."),
     click.option("--insecure", is_flag=True, show_envvar=True,
                  help="Listen in the clear beyond this machine all the same: for a private network, "
                  "a mesh, or a container whose port goes nowhere else."),
@@ -83,6 +86,7 @@ def read_security(values: dict[str, Any]) -> dict[str, Any]:
         tls_cert=taken["tls_cert"],
         tls_key=taken["tls_key"],
         tls_client_ca=taken["tls_client_ca"],
+        tls_client_crl=taken["tls_client_crl"],
         insecure=taken["insecure"],
         tokens=taken["tokens"],
         oidc=oidc,
@@ -100,7 +104,8 @@ def read_security(values: dict[str, Any]) -> dict[str, Any]:
 
 
 _NAMES = (
-    "tls_cert", "tls_key", "tls_client_ca", "insecure", "tokens", "oidc_issuer", "oidc_audience",
-    "oidc_keys", "oidc_roles_claim", "oidc_algorithm", "reflection", "quota_requests",
-    "quota_megapixels", "audit_log", "audit_key", "audit_inputs", "audit_failure", "traces",
+    "tls_cert", "tls_key", "tls_client_ca", "tls_client_crl", "insecure", "tokens", "oidc_issuer",
+    "oidc_audience", "oidc_keys", "oidc_roles_claim", "oidc_algorithm", "reflection",
+    "quota_requests", "quota_megapixels", "audit_log", "audit_key", "audit_inputs",
+    "audit_failure", "traces",
 )  # fmt: skip

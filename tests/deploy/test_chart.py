@@ -112,6 +112,9 @@ def test_secrets_are_mounted_where_the_server_looks(render: Any) -> None:
     assert arguments["tls-key"] == f"{mounts['tls']['mountPath']}/tls.key"
     assert arguments["tls-client-ca"] == f"{mounts['tls']['mountPath']}/ca.crt"
     assert arguments["tokens"] == f"{mounts['tokens']['mountPath']}/tokens.jsonl"
+    assert "tls-client-crl" not in arguments
+    listed = render(tls={**SECURE["tls"], "revocationLists": True}).container()["args"]
+    assert f"--tls-client-crl={mounts['tls']['mountPath']}/ca.crl" in listed
     assert "insecure" not in arguments
     assert "--insecure" in render().container()["args"]
     only_tls = render(tls={"secretName": "x"}).container()["args"]
@@ -282,6 +285,7 @@ NONSENSE: list[dict[str, Any]] = [
     {"networkPolicy": {"clients": "all"}},
     {"resources": {"request": {}}},
     {"tls": {"clientCertificates": True}},
+    {"tls": {"secretName": "cert", "revocationLists": True}},
     {"tls": {"secretName": "Not A Name"}},
     {"tls": {"cert": "x"}},
     {"auth": {"tokens": "x"}},

@@ -18,6 +18,7 @@ VALUES: list[dict[str, Any]] = [
     {"model": {"volume": {"emptyDir": {}}}, "server": {"flags": {"max-batch": 16}}},
     {"modelRepository": {"volume": {"emptyDir": {}}, "load": ["hands", "nails:1.2.0-rc.1"]}},
     {"server": {"logLevel": "debug", "logFormat": "text", "device": "cpu"}},
+    {"tls": {"secretName": "cert", "clientCertificates": True, "revocationLists": True}},
     {"tls": {"secretName": "cert", "clientCertificates": True}, "auth": {"tokensSecretName": "t"}},
 ]
 

@@ -19,6 +19,11 @@ CHOICES: list[tuple[dict[str, str], str, Any]] = [
     (PAIR, "security.tls_cert", Path("/c")),
     (PAIR, "security.tls_key", Path("/k")),
     ({**PAIR, "TLS_CLIENT_CA": "/a"}, "security.tls_client_ca", Path("/a")),
+    (
+        {**PAIR, "TLS_CLIENT_CA": "/a", "TLS_CLIENT_CRL": "/r"},
+        "security.tls_client_crl",
+        Path("/r"),
+    ),
     ({"INSECURE": "1"}, "security.insecure", True),
     ({"TOKENS": "/tokens"}, "security.tokens", Path("/tokens")),
     (ISSUER, "security.oidc.issuer", "https://issuer.example"),

@@ -150,6 +150,7 @@ def test_clear_is_not_heard_beyond_this_machine_unless_told(
         {"tls_cert": Path("c")},
         {"tls_key": Path("k")},
         {"tls_client_ca": Path("a")},
+        {"tls_cert": Path("c"), "tls_key": Path("k"), "tls_client_crl": Path("r")},
         {"quota_requests_per_minute": -1},
         {"reflection": "maybe"},
     ],
