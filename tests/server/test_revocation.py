@@ -106,6 +106,7 @@ def test_lists_that_cannot_be_trusted_stop_the_start(authority: Any, tmp_path: P
     known.write_bytes(authority.file.read_bytes())
     for lists, said in (
         (stranger.revoke(), "expected revocation lists of the authorities"),
+        (authority.revoke(in_the_name_of="other"), "expected revocation lists of the authorities"),
         (text, "found none"),
         (tmp_path / "none", "cannot read"),
     ):
