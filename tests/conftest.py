@@ -157,12 +157,14 @@ class Authority:
         self, *certificates: Path, next_update_days: int = 1, in_the_name_of: str = ""
     ) -> Path:
         """Write the list of certificates that it takes back."""
-        claimed = [x509.NameAttribute(NameOID.COMMON_NAME, in_the_name_of)]
+        name = self._name
+        if in_the_name_of:
+            name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, in_the_name_of)])
         now = datetime.datetime.now(datetime.UTC)
         day = datetime.timedelta(days=1)
         listed = (
             x509.CertificateRevocationListBuilder()
-            .issuer_name(x509.Name(claimed) if in_the_name_of else self._name)
+            .issuer_name(name)
             .last_update(now - 9 * day)
             .next_update(now + next_update_days * day)
         )
