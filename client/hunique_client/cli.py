@@ -6,6 +6,7 @@ failed; 64 usage; 69 no server; 77 not let in; 130 ended by Ctrl-C.
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typing import Any, NoReturn
 
 import click
 
+# gRPC's own lines, of handshakes and the like, are no messages of this program
+os.environ["GRPC_VERBOSITY"] = os.environ.get("GRPC_VERBOSITY", "NONE")
 try:
     from rich.console import Console
 
@@ -28,6 +31,7 @@ except ImportError as missing:
     print(f"hunique-client needs {missing.name}: pip install 'hunique[client]'", file=sys.stderr)
     sys.exit(1)
 
+EXIT_NOT_WRITTEN = 5
 EXIT_USAGE = 64
 EXIT_INTERRUPTED = 130
 
@@ -45,7 +49,11 @@ model_option = click.option(
 
 
 class _Cancelled(BaseException):
-    """SIGTERM came: end in good order, private server included."""
+    """A signal came: end in good order, private server included."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 @click.group(context_settings={"auto_envvar_prefix": "HUNIQUE", "show_default": True})
@@ -67,7 +75,7 @@ def commands(context: click.Context, server: str | None) -> None:
 @click.option("--resume", is_flag=True, show_envvar=True,
               help="Go on where an earlier run stopped: leave out pictures whose results, by the "
               "same model, are in --out already.")  # fmt: skip
-@click.option("--json", "json_lines", is_flag=True, show_envvar=True,
+@click.option("--json", "json_lines", is_flag=True, show_envvar=True, envvar="HUNIQUE_SEGMENT_JSON",
               help="Print one JSON document a picture instead of tables.")  # fmt: skip
 @click.option("--detail", type=click.Choice([d.value for d in Detail]), show_envvar=True,
               help="fast: one look. standard: also tiles, for rings on whole hands, up to eleven looks. "
@@ -91,7 +99,8 @@ def segment(
 
 
 @commands.command("describe")
-@click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+@click.option("--json", "json_wanted", is_flag=True, show_envvar=True,
+              envvar="HUNIQUE_DESCRIBE_JSON", help="Print JSON.")  # fmt: skip
 @model_option
 @click.option("--server", metavar="ADDRESS", help=f"{SERVER_HELP}  [env var: HUNIQUE_SERVER]")
 @connection_options
@@ -112,23 +121,30 @@ def describe(
 
 @contextlib.contextmanager
 def _ending_in_good_order() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that a private server is ended."""
+    """Let SIGTERM, or a terminal that is closed, unwind the stack: a private server is ended."""
 
-    def cancel(_number: int, _frame: FrameType | None) -> None:
-        raise _Cancelled
+    def cancel(number: int, _frame: FrameType | None) -> None:
+        raise _Cancelled(number)
 
-    before = signal.signal(signal.SIGTERM, cancel)
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    # nohup has a client ignore SIGHUP, and so it shall
+    taken = [n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, cancel) for number in taken}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main() -> None:
     """Run the command and end with its exit code."""
     try:
         with _ending_in_good_order():
-            commands.main(standalone_mode=False)
+            try:
+                commands.main(standalone_mode=False)
+            finally:
+                sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         sys.exit(EXIT_USAGE)
@@ -143,5 +159,17 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(EXIT_INTERRUPTED)
-    except _Cancelled:
-        sys.exit(128 + signal.SIGTERM)
+    except _Cancelled as cancelled:
+        sys.exit(128 + cancelled.number)
+    except OSError as error:
+        _write_no_more()
+        if isinstance(error, BrokenPipeError):  # a reader such as `head` has what it wants
+            sys.exit(1)
+        print(f"hunique-client: cannot write: {error.strerror or error}", file=sys.stderr)
+        sys.exit(EXIT_NOT_WRITTEN)
+
+
+def _write_no_more() -> None:
+    """What is left for standard output would fail again when the interpreter ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

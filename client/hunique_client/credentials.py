@@ -20,6 +20,7 @@ from hunique_client.errors import CredentialsError
 
 PathLike = str | Path
 _PREFIX = "HUNIQUE_"
+_CERTIFICATE, _PRIVATE_KEY = b"CERTIFICATE", b"PRIVATE KEY"
 _TRUE = ("1", "true", "yes", "on", "t", "y")
 
 
@@ -83,12 +84,13 @@ class Credentials:
         """Those of an encrypted channel; None for one in the clear.
 
         Raises:
-            CredentialsError: a file cannot be read.
+            CredentialsError: a file cannot be read, or is not PEM.
         """
         if not self.tls:
             return None
-        cert = _read(self.client_cert)
-        return grpc.ssl_channel_credentials(_read(self.ca), _read(self.client_key), cert)
+        cert = _read_pem(self.client_cert, _CERTIFICATE)
+        key = _read_pem(self.client_key, _PRIVATE_KEY)
+        return grpc.ssl_channel_credentials(_read_pem(self.ca, _CERTIFICATE), key, cert)
 
     def token_source(self) -> Callable[[], str] | None:
         """Gives the token as its file has it now; None where there is none.
@@ -128,6 +130,15 @@ def _token_in(file: Path) -> str:
     text = (_read(file) or b"").decode("ascii", "replace").strip()
     if not text or not text.isprintable() or " " in text or "\N{REPLACEMENT CHARACTER}" in text:
         raise CredentialsError(f"expected one token in {file} and nothing else")
+    return text
+
+
+def _read_pem(file: PathLike | None, kind: bytes) -> bytes | None:
+    text = _read(file)
+    if text is not None and kind not in text:
+        raise CredentialsError(
+            f"expected {kind.decode().lower()} in PEM in {file} (-----BEGIN ...), found none"
+        )
     return text
 
 

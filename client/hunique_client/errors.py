@@ -92,5 +92,10 @@ def error_of_rpc(error: grpc.RpcError) -> HuniqueClientError:
     retry_after_ms = int(values[0]) if values and values[0].isdigit() else 0
     message = error.details() or code.name
     if code is grpc.StatusCode.UNAVAILABLE:
-        message = f"no hunique server answers ({message})"
+        message = (
+            f"no hunique server answers ({message}). Expected one at HOST:PORT or unix:PATH; one "
+            "that encrypts wants --tls, and --ca FILE unless everybody knows its authority"
+        )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        message = f"no answer in time ({message}): give it longer, or ask for less detail"
     return error_of_code(code.value[0], message, retry_after_ms)

@@ -1,15 +1,19 @@
 """From what is named on the command line to pictures."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
+from hunique_client.result_folder import DOCUMENT_SUFFIX
+
 STANDARD_INPUT = "-"
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".mpo")
 )
-"""What of a folder is taken for a picture; a file that is named is always sent."""
+"""What of a folder is taken for a picture; a file that is named is always sent. Masks and overlays
+of an earlier run, whose document stands beside them, are none."""
 
 
 def list_pictures(inputs: Iterable[str], out: Path | None, *, recursive: bool) -> list[str]:
@@ -24,7 +28,7 @@ def list_pictures(inputs: Iterable[str], out: Path | None, *, recursive: bool) -
         click.UsageError: a folder without pictures, or one that is also the folder of results.
     """
     # names only: a folder may have more pictures than memory holds objects
-    return list(dict.fromkeys(_expand(inputs, out, recursive)))
+    return list({os.path.normpath(n): n for n in _expand(inputs, out, recursive)}.values())
 
 
 def _expand(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterator[str]:
@@ -48,11 +52,30 @@ def _expand(inputs: Iterable[str], out: Path | None, recursive: bool) -> Iterato
 
 def _pictures_of(folder: Path, out: Path | None, recursive: bool) -> Iterator[str]:
     results = None if out is None else out.resolve()
+    documented: dict[Path, frozenset[str]] = {}
     try:
         for path in folder.rglob("*") if recursive else folder.iterdir():
             if path.suffix.lower() not in SUFFIXES or not path.is_file():
+                continue
+            if path.parent not in documented:
+                documented[path.parent] = _documented_in(path.parent)
+            if _is_result(path.name, documented[path.parent]):
                 continue
             if results is None or not path.resolve().is_relative_to(results):
                 yield str(path)
     except OSError as error:
         raise click.UsageError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
+def _documented_in(folder: Path) -> frozenset[str]:
+    """Names of pictures whose results stand in a folder."""
+    names = (path.name for path in folder.iterdir())
+    return frozenset(n.removesuffix(DOCUMENT_SUFFIX) for n in names if n.endswith(DOCUMENT_SUFFIX))
+
+
+def _is_result(name: str, documented: frozenset[str]) -> bool:
+    """Whether it is a mask or an overlay: NAME.CLASS.N.png or NAME.overlay.jpg of such a name."""
+    if not documented:
+        return False
+    parts = name.split(".")
+    return any(".".join(parts[:count]) in documented for count in range(1, len(parts)))

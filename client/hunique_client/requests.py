@@ -1,15 +1,17 @@
 """What is asked of the server: pictures and wishes as messages."""
 
+import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from hunique_client.errors import InvalidRequestError
 from hunique_client.results import Detail, Output
 from hunique_proto.v1 import hand_features_pb2 as pb
 
+Choice = TypeVar("Choice", Detail, Output)
 Source = bytes | str | Path | BinaryIO
 """A picture: encoded bytes, a path, or a binary stream."""
 MESSAGE_BYTES = 2_000_000_000
@@ -42,11 +44,24 @@ def make_wish(
         ValueError: an unknown output or detail.
     """
     return Wish(
-        classes=tuple(classes or ()),
-        outputs=tuple(Output(output) for output in outputs or ()),
-        detail=None if detail is None else Detail(detail),
+        classes=_names(classes),
+        outputs=tuple(_choice(Output, output) for output in _names(outputs)),
+        detail=None if detail is None else _choice(Detail, detail),
         model=model,
     )
+
+
+def _names(given: Iterable[str] | None) -> tuple[str, ...]:
+    """A name alone is one name, not its letters."""
+    return (given,) if isinstance(given, str) else tuple(given or ())
+
+
+def _choice(kind: type[Choice], given: str) -> Choice:
+    try:
+        return kind(given)
+    except ValueError:
+        known = ", ".join(one.value for one in kind)
+        raise ValueError(f"expected {kind.__name__.lower()} {known}; found {given!r}") from None
 
 
 def make_request(
@@ -81,12 +96,18 @@ def _read(source: Source, max_bytes: int) -> bytes:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidRequestError(f"the picture cannot be read: {reason}") from error
     if not isinstance(data, bytes):
-        raise TypeError(f"expected a stream of bytes, found one of {type(data).__name__}")
+        raise TypeError(
+            f"expected a stream of bytes, found one of {type(data).__name__}: open it with 'rb'"
+        )
     _check_size(len(data), max_bytes)
     return data
 
 
 def _load(source: str | Path | BinaryIO, max_bytes: int) -> bytes:
+    if isinstance(source, io.TextIOBase):
+        raise TypeError("expected a stream of bytes, found one of text: open it with 'rb'")
+    if not hasattr(source, "read") and not isinstance(source, str | Path):
+        raise TypeError(f"expected bytes, a path or a binary stream, found {type(source).__name__}")
     if not isinstance(source, str | Path):
         return source.read()
     with Path(source).open("rb") as stream:

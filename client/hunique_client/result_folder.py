@@ -78,6 +78,13 @@ class ResultFolder:
             return {}
         return values if isinstance(values, dict) else {}
 
+    def has_files(self, earlier: dict[str, Any]) -> bool:
+        """Whether every file is there that an earlier document names."""
+        named = earlier.get("files")
+        entries = named.values() if isinstance(named, dict) else ()
+        names = [str(entry.get("file", "")) for entry in entries if isinstance(entry, dict)]
+        return all((self._folder / name).is_file() for name in names)
+
     def check_free(self, stem: str) -> None:
         """Refuse to replace a result, unless that was asked for.
 

@@ -152,12 +152,13 @@ class _Run:
     def _is_wanted(self, name: str, source: str | bytes, folder: ResultFolder) -> bool:
         stem = folder.reserve(_spoken(name))
         earlier = folder.earlier(stem) if self._job.resume else None
-        if earlier and _result_of(earlier) == (_sha256(source), self._model_sha256):
+        same = earlier and _result_of(earlier) == (_sha256(source), self._model_sha256)
+        if earlier and same and folder.has_files(earlier):
             self._tally.there_before += 1
             self._count_done(_is_assessable(earlier))
             return False
         try:
-            _refuse_other_result(stem, earlier, self._job)
+            _refuse_other_result(stem, earlier, self._job, incomplete=bool(same))
             folder.check_free(stem)
         except ResultExistsError as error:
             self._fail(name, error)
@@ -253,9 +254,16 @@ def _is_assessable(earlier: dict[str, Any]) -> bool:
     return any(one.get("status") in (Status.PRESENT, Status.ABSENT) for one in findings)
 
 
-def _refuse_other_result(stem: str, earlier: dict[str, Any] | None, job: Job) -> None:
-    if earlier is not None and not job.overwrite:
-        raise ResultExistsError(
-            f"{stem}.hunique.json is there and is of another picture or model: choose another "
-            "--out folder, or say --overwrite"
-        )
+def _refuse_other_result(
+    stem: str, earlier: dict[str, Any] | None, job: Job, *, incomplete: bool
+) -> None:
+    if earlier is None or job.overwrite:
+        return
+    fault = "is of another picture or model"
+    if not earlier:
+        fault = "cannot be read"
+    elif incomplete:
+        fault = "names files that are gone"
+    raise ResultExistsError(
+        f"{stem}.hunique.json is there and {fault}: choose another --out folder, or say --overwrite"
+    )

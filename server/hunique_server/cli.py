@@ -3,11 +3,14 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from typing import Any
 
 import click
 
+# gRPC writes a line for every handshake that fails, past the log and its format
+os.environ["GRPC_VERBOSITY"] = os.environ.get("GRPC_VERBOSITY", "NONE")
 try:
     from hunique_models.errors import HuniqueError
     from hunique_server.allocator import share_arenas

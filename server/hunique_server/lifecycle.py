@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 _MESSAGE_OVERHEAD_BYTES = 64 * 1024
 _STDIN = 0
+_MOST_SOCKET_BYTES = 107
 
 
 class Server:
@@ -123,11 +124,14 @@ class Server:
     def _bind(self, server: grpc.aio.Server, address: str, guards: Guards) -> None:
         path = Path(address.removeprefix("unix:")) if is_unix(address) else None
         if path is not None:
+            _refuse_impossible_socket(path)
             _refuse_socket_in_use(path)
         try:
             port = guards.listen(server, address)
         except RuntimeError as error:
-            raise ConfigError(f"cannot listen on {address}: is it in use?") from error
+            raise ConfigError(
+                f"cannot listen on {address}: it is in use, or no address of this machine"
+            ) from error
         if path is not None:
             self._undo.callback(path.unlink, missing_ok=True)
             self.addresses.append(address)
@@ -195,6 +199,21 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, ending: asyncio.Event) -> Non
             loop.call_soon_threadsafe(ending.set)
 
     Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _refuse_impossible_socket(path: Path) -> None:
+    """Name what the system would only refuse.
+
+    Raises:
+        ConfigError: there is no such folder, or the name is too long for a socket.
+    """
+    if len(os.fsencode(path)) > _MOST_SOCKET_BYTES:
+        raise ConfigError(
+            f"cannot listen on unix:{path}: a socket's path has at most {_MOST_SOCKET_BYTES} bytes; "
+            "choose a shorter one (that of a private server lies in TMPDIR)"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"cannot listen on unix:{path}: there is no folder {path.parent}")
 
 
 def _refuse_socket_in_use(path: Path) -> None:

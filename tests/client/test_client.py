@@ -150,17 +150,20 @@ def test_what_is_no_stream_of_bytes(client: HuniqueClient, picture: bytes) -> No
     closed.close()
     with pytest.raises(InvalidRequestError, match="closed"):
         client.segment(closed)
-    with pytest.raises(TypeError, match="bytes"):
-        client.segment(io.StringIO("text"))  # type: ignore[arg-type]
+    for wrong, said in ((io.StringIO("text"), "open it with 'rb'"), (3, "found int")):
+        with pytest.raises(TypeError, match=said):
+            client.segment(wrong)  # type: ignore[arg-type]
 
 
 def test_wish_that_cannot_be_served(client: HuniqueClient, picture: bytes) -> None:
     """An unknown class is named by the server, an unknown output or detail fails at once."""
     with pytest.raises(InvalidRequestError, match="wart"):
         client.segment(picture, classes=["wart"])
-    with pytest.raises(ValueError, match="heatmap"):
+    by_letters = client.segment(picture, classes="ring")  # a name alone is one name
+    assert by_letters["tattoo"].status is Status.SKIPPED
+    with pytest.raises(ValueError, match="found 'heatmap'"):
         client.segment(picture, outputs=["heatmap"])
-    with pytest.raises(ValueError, match="finest"):
+    with pytest.raises(ValueError, match="expected detail fast, standard, fine; found 'finest'"):
         client.segment_many([picture], detail="finest")
     with pytest.raises(KeyError, match="tattoo, ring"):
         client.segment(picture)["wart"]

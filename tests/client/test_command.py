@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,9 @@ def test_several_files(segment: Run, picture_files: list[Path]) -> None:
 
 
 def test_named_twice(segment: Run, hand: Path) -> None:
-    """A picture that is named twice is examined once."""
-    assert len(segment("--json", hand, hand).stdout.splitlines()) == 1
+    """A picture that is named twice is examined once, also in two spellings."""
+    again = f"{hand.parent}/./{hand.name}"
+    assert len(segment("--json", hand, hand, again).stdout.splitlines()) == 1
 
 
 def test_folder(segment: Run, folder: Path, tmp_path: Path) -> None:
@@ -117,6 +119,42 @@ def test_results_are_not_taken_for_pictures(segment: Run, folder: Path) -> None:
     among = segment(folder, "--out", folder)
     assert among.returncode == 64
     assert "among the pictures" in among.stderr
+
+
+def test_results_of_another_run_are_no_pictures(segment: Run, folder: Path, tmp_path: Path) -> None:
+    """Masks and overlays that a document stands beside are left out, wherever results go."""
+    first = folder / "results"
+    assert segment("-r", folder, "--out", first).returncode == 0
+    assert list(first.glob("*.overlay.jpg"))
+    (first / "02.PNG.of-mine.png").write_bytes((folder / "00.png").read_bytes())
+    (first / "mine.png").write_bytes((folder / "00.png").read_bytes())
+    again = segment("-r", folder, "--out", tmp_path / "elsewhere")
+    assert again.stderr.splitlines() == ["4 done, 0 failed"]
+    assert (tmp_path / "elsewhere" / "mine.png.hunique.json").exists()
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_full_disk_for_standard_output(
+    command: str, server: Any, hand: Path, form: tuple[str, ...]
+) -> None:
+    """One sentence and exit code 5: nobody takes half a list for a whole one."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with Path("/dev/full").open("wb") as full:
+        words = [command, "--server", server.address, "segment", *form, str(hand)]
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, timeout=120, check=False)
+    lines = ended.stderr.decode().splitlines()
+    assert (ended.returncode, lines[-1]) == (
+        5,
+        "hunique-client: cannot write: No space left on device",
+    )
+    assert not any("Traceback" in line or "Exception ignored" in line for line in lines)
+
+
+def test_flags_have_variables(segment: Run, hand: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HUNIQUE_SEGMENT_JSON for --json."""
+    monkeypatch.setenv("HUNIQUE_SEGMENT_JSON", "1")
+    assert json.loads(segment(hand).stdout)["picture"] == str(hand)
 
 
 def test_wishes(segment: Run, hand: Path) -> None:

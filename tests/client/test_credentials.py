@@ -177,6 +177,9 @@ def test_credentials_that_cannot_be_used_are_explained(tmp_path: Path) -> None:
             Credentials(**wrong)  # type: ignore[arg-type]
     with pytest.raises(CredentialsError, match="cannot read"):
         HuniqueClient("localhost:1", Credentials(tls=True, ca=tmp_path / "none"))
+    (tmp_path / "picture").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(CredentialsError, match="expected certificate in PEM in"):
+        HuniqueClient("localhost:1", Credentials(tls=True, ca=tmp_path / "picture"))
     for content in (b"", b"\n", b"two tokens", b"a\nb", b"\xff\xfe"):
         (tmp_path / "token").write_bytes(content)
         with pytest.raises(CredentialsError, match="one token"):

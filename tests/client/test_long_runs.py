@@ -97,10 +97,25 @@ def test_resume_does_not_take_another_result(
     ended = segment(*three, "--resume")
     assert ended.returncode == 5
     assert ended.stderr.splitlines()[-1] == "0 done, 3 failed"
-    assert ended.stderr.count("another picture or model") == 3
+    assert ended.stderr.count("another picture or model") == 2
+    assert ended.stderr.count("02.png.hunique.json is there and cannot be read") == 1
     assert documents[2].read_text() == "{"
     replaced = segment(*three, "--resume", "--overwrite")
     assert replaced.stderr.splitlines() == ["3 done, 0 failed"]
+
+
+def test_resume_does_not_call_done_what_lost_its_files(
+    segment: Run, three: list[Path], tmp_path: Path
+) -> None:
+    """An overlay that the document names is gone: said, and made again with --overwrite."""
+    assert segment(*three).returncode == 0
+    overlay = next((tmp_path / "out").glob("*.overlay.jpg"))
+    overlay.unlink()
+    ended = segment(*three, "--resume")
+    assert (ended.returncode, "names files that are gone" in ended.stderr) == (5, True)
+    replaced = segment(*three, "--resume", "--overwrite")
+    assert replaced.stderr.splitlines() == ["3 done (2 of them before), 0 failed"]
+    assert overlay.exists()
 
 
 def test_resume_of_what_could_not_be_assessed(
@@ -114,7 +129,8 @@ def test_resume_of_what_could_not_be_assessed(
 
 
 @pytest.mark.parametrize(
-    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+    ("number", "exit_code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
 )
 def test_private_server_goes_with_the_command(
     command: str,

@@ -160,6 +160,16 @@ async def test_nothing_of_others_is_taken(tiny_bundle: Bundle, tmp_path: Path) -
     assert file.read_text(encoding="utf-8") == "mine"
 
 
+async def test_sockets_that_cannot_be_are_explained(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    """No such folder, a name too long, an address of another machine: each is said as it is."""
+    for address, said in (
+        (f"unix:{tmp_path}/none/h.sock", "there is no folder"),
+        (f"unix:{tmp_path}/{'b' * 110}.sock", "at most 107 bytes"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            await _server(tiny_bundle, None, "127.0.0.1:0", address).start()
+
+
 def _change_model(folder: Path) -> None:
     model = folder / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1] + b"\0")

@@ -51,6 +51,17 @@ def test_iou_at_every_threshold_equals_counting(tmp_path: Path) -> None:
         assert found[threshold] == pytest.approx(expected)
 
 
+def test_no_two_pictures_share_a_mask(tmp_path: Path) -> None:
+    """Of one name in two folders, one would be scored against the other's mask."""
+    rows = ["file,ring,truth", "cam1/0001.png,1,ring", "cam2/0001.png,1,", "cam2/0001.png,1,ring"]
+    path = tmp_path / "labels.csv"
+    path.write_text("\n".join(rows[:3]) + "\n")
+    assert len(read_truth(path, ("ring",), "train")) == 2
+    path.write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=r"lines 2 and 4 both claim the mask truth/0001__ring\.png"):
+        read_truth(path, ("ring",), "train")
+
+
 def test_a_picture_called_absent_misses_all_its_truth(tmp_path: Path) -> None:
     """The gate counts: what is not called present claims nothing and misses everything."""
     mask = np.full((4, 4), 255, np.uint8)

@@ -83,7 +83,7 @@ def test_every_group_is_on_one_scene_at_most(labels: Path) -> None:
     rows = [f"red.png,val,g{n // 3},1,0,ring,hand" for n in range(15)]
     many = _labels(labels.parent, rows)
     assert len(list(scenes(read_truth(many, NAMES, "val"), SMALL))) == 2
-    with pytest.raises(DataError, match="at least 9 groups, found 5"):
+    with pytest.raises(DataError, match=r"at least 9 groups, found 5\. Give fewer"):
         list(scenes(read_truth(many, NAMES, "val"), SceneConfig(pictures=9)))
 
 
@@ -102,6 +102,17 @@ def test_the_command_writes_a_set_that_can_be_validated_on(labels: Path, tmp_pat
     assert (truth.mask(0, 200, 400) == 255).sum() == 12 * 20
     with (tmp_path / "first" / "labels.csv").open() as stream:
         assert [row["group"] for row in csv.DictReader(stream)] == ["scene-0000"]
+
+
+def test_files_without_splits_are_taken_whole(labels: Path, tmp_path: Path) -> None:
+    """As validation takes them; of a file with splits, one that is not there is said."""
+    lines = [line.split(",") for line in labels.read_text().splitlines()]
+    labels.write_text("\n".join(",".join([row[0], *row[2:]]) for row in lines) + "\n")
+    assert write_scenes(labels, NAMES, "val", tmp_path / "out", SMALL).is_file()
+    split = _labels(labels.parent, ["red.png,train,a,1,0,ring,hand"])
+    with pytest.raises(DataError, match="expected rows of the split val; found train"):
+        write_scenes(split, NAMES, "val", tmp_path / "none", SMALL)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_class_that_nobody_is_sure_of_has_no_label(labels: Path, tmp_path: Path) -> None:

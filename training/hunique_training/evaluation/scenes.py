@@ -20,7 +20,7 @@ from tqdm import tqdm
 from hunique_models.image import DecodeLimits, decode
 from hunique_training.data.backgrounds import fill_from, plain_background
 from hunique_training.data.labels import DataError
-from hunique_training.evaluation.truth import FEATURE, NOT_SCORED, TruthPicture, read_truth
+from hunique_training.evaluation.truth import FEATURE, NOT_SCORED, TruthPicture, read_every_truth
 
 Pixels = NDArray[np.uint8]
 SOFT_EDGE_PX = 12
@@ -71,10 +71,8 @@ def write_scenes(
     Raises:
         DataError: there are too few pictures, or one cannot be read.
     """
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    (folder / "truth").mkdir(exist_ok=True)
     rows = []
-    composed = scenes(read_truth(csv_path, class_names, split), config)
+    composed = scenes(_of_split(csv_path, class_names, split), config)
     for number, scene in enumerate(tqdm(composed, unit="scene", desc="scenes")):
         stem = f"scene-{number:04d}"
         rows.append(_write(scene, stem, class_names, folder) | {"split": split, "group": stem})
@@ -84,6 +82,19 @@ def write_scenes(
         writer.writeheader()
         writer.writerows(rows)
     return label_file
+
+
+def _of_split(csv_path: Path, class_names: Sequence[str], split: str) -> list[TruthPicture]:
+    """The pictures of a split; of a file without the column, all."""
+    pictures = read_every_truth(csv_path, class_names)
+    with csv_path.open(newline="", encoding="utf-8-sig") as stream:
+        if "split" not in next(csv.reader(stream)):
+            return pictures
+    chosen = [one for one in pictures if one.picture.split == split]
+    if not chosen:
+        found = ", ".join(sorted({one.picture.split for one in pictures}))
+        raise DataError(f"{csv_path}: expected rows of the split {split}; found {found}")
+    return chosen
 
 
 def scenes(pictures: Sequence[TruthPicture], config: SceneConfig) -> Iterator[Scene]:
@@ -103,8 +114,8 @@ def scenes(pictures: Sequence[TruthPicture], config: SceneConfig) -> Iterator[Sc
     most = len(chosen) // config.pictures
     if most < 1:
         raise DataError(
-            f"expected pictures of at least {config.pictures} groups, found {len(chosen)}. Give "
-            "fewer --pictures."
+            f"expected pictures of hands of at least {config.pictures} groups, found "
+            f"{len(chosen)}. Give fewer --pictures, or label more."
         )
     for number in range(most if config.count is None else min(most, config.count)):
         placed = chosen[number * config.pictures : (number + 1) * config.pictures]
@@ -181,6 +192,8 @@ def _any_of(labels: Sequence[bool | None]) -> bool | None:
 def _write(scene: Scene, stem: str, class_names: Sequence[str], folder: Path) -> dict[str, str]:
     """Write picture and masks; the row of the label file, without split and group."""
     path = folder / "images" / f"{stem}.jpg"
+    for part in (path.parent, folder / "truth"):
+        part.mkdir(parents=True, exist_ok=True)
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     named = []
     written = cv2.imwrite(str(path), cv2.cvtColor(scene.pixels, cv2.COLOR_RGB2BGR), quality)

@@ -63,15 +63,35 @@ def read_every_truth(csv_path: Path, class_names: Sequence[str]) -> list[TruthPi
     """A picture for each row, whatever its split.
 
     Raises:
-        DataError: see `hunique_training.data.labels.read_labels`.
+        DataError: see `hunique_training.data.labels.read_labels`; two pictures of one name in
+            different folders claim the same mask.
     """
     pictures = read_labels(csv_path, class_names)
     with csv_path.open(newline="", encoding="utf-8-sig") as stream:
-        named = [set((row.get("truth") or "").split(";")) for row in csv.DictReader(stream)]
+        named = [
+            set(filter(None, (row.get("truth") or "").split(";"))) for row in csv.DictReader(stream)
+        ]
+    _refuse_shared_masks(csv_path, pictures, named)
     return [
         TruthPicture(picture=picture, masks=_masks(csv_path.parent, picture, names, class_names))
         for picture, names in zip(pictures, named, strict=True)
     ]
+
+
+def _refuse_shared_masks(
+    csv_path: Path, pictures: Sequence[LabelledPicture], named: Sequence[set[str]]
+) -> None:
+    """A mask goes by its picture's name without folder: no two may have the same."""
+    first: dict[tuple[str, str], int] = {}
+    for line, (picture, names) in enumerate(zip(pictures, named, strict=True), 2):
+        for name in names:
+            before = first.setdefault((picture.path.stem, name), line)
+            if before != line and pictures[before - 2].path != picture.path:
+                raise DataError(
+                    f"{csv_path}: lines {before} and {line} both claim the mask "
+                    f"truth/{picture.path.stem}__{name}.png; expected pictures with masks to have "
+                    "names of their own, whatever folder they are in. Rename one of them."
+                )
 
 
 def _masks(
