@@ -141,10 +141,7 @@ def main() -> None:
     """Run the command and end with its exit code."""
     try:
         with _ending_in_good_order():
-            try:
-                commands.main(standalone_mode=False)
-            finally:
-                sys.stdout.flush()
+            commands.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         sys.exit(EXIT_USAGE)
@@ -162,14 +159,6 @@ def main() -> None:
     except _Cancelled as cancelled:
         sys.exit(128 + cancelled.number)
     except OSError as error:
-        _write_no_more()
-        if isinstance(error, BrokenPipeError):  # a reader such as `head` has what it wants
-            sys.exit(1)
         print(f"hunique-client: cannot write: {error.strerror or error}", file=sys.stderr)
         sys.exit(EXIT_NOT_WRITTEN)
 
-
-def _write_no_more() -> None:
-    """What is left for standard output would fail again when the interpreter ends."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
