@@ -161,4 +161,3 @@ def main() -> None:
     except OSError as error:
         print(f"hunique-client: cannot write: {error.strerror or error}", file=sys.stderr)
         sys.exit(EXIT_NOT_WRITTEN)
-
