@@ -31,7 +31,7 @@ from hunique_training.source_options import SOURCES_HELP
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               show_envvar=True, help="Folder with the folders first, labels-1, round-1, "
               "labels-2, ...")  # fmt: skip
-@click.option("--rounds", type=click.IntRange(min=1), default=2, show_default=True,
+@click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True,
               show_envvar=True, help="How often a network learns from the labels of the one "
               "before.")  # fmt: skip
 @takes_training_options
