@@ -80,8 +80,7 @@ def compare(
         looks = pipeline.look_at(pixels, Detail.STANDARD)
         first, second = reference.run(looks.tiles), candidate.run(looks.tiles)
         labels = [
-            label_map(pipeline.merge(looks, output.probability, pixels), manifest)
-            for output in (first, second)
+            label_map(pipeline.merge(looks, output, pixels), manifest) for output in (first, second)
         ]
         equal += int((labels[0] == labels[1]).sum())
         total += labels[0].size

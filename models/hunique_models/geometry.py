@@ -43,7 +43,8 @@ class Detail(StrEnum):
     STANDARD = "standard"
     """Also an overview, where the model has one, and tiles at twice the network's input size."""
     FINE = "fine"
-    """Also tiles at four times the network's input size."""
+    """Also tiles at four times the network's input size, and at eight times where the picture has
+    the pixels."""
 
 
 class LevelMean(StrEnum):
@@ -55,7 +56,9 @@ class LevelMean(StrEnum):
     """Mean of log odds: what one level sees clearly counts for more than another's doubt."""
 
 
-_CLOSER_FACTORS = {Detail.FAST: (), Detail.STANDARD: (2.0,), Detail.FINE: (2.0, 4.0)}
+_CLOSER_FACTORS = {Detail.FAST: (), Detail.STANDARD: (2.0,), Detail.FINE: (2.0, 4.0, 8.0)}
+_NEVER_ENLARGED_FROM = 8.0
+"""Tiles of this factor and above show no pixel larger than it is: they would be very many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,10 @@ class Geometry:
     are small for the network are looked at enlarged as well."""
     level_mean: LevelMean = LevelMean.PROBABILITY
     """How the answers of the levels become one."""
+
+    sight_share: float = 0.0
+    """A level whose score of a class stays below so many times its presence threshold has no say
+    in its mask where another level is above; 0: all levels have. See `hunique_models.sight`."""
 
     def __post_init__(self) -> None:
         """Take the mean's name for the mean, as manifests have it."""
@@ -111,7 +118,8 @@ def plan_looks(
         looks += [Look(x_px=0.0, y_px=0.0, scale=overview_scale, level=OVERVIEW_LEVEL)]
     last_scale = whole_scale
     for level, factor in enumerate(_CLOSER_FACTORS[detail], start=1):
-        scale = min(whole_scale * factor, geometry.max_tile_zoom)
+        most = geometry.max_tile_zoom if factor < _NEVER_ENLARGED_FROM else 1.0
+        scale = min(whole_scale * factor, most)
         if scale < last_scale * WORTH_TILING:
             break
         looks += _tiles(height_px, width_px, size / scale, scale, level)

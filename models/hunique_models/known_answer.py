@@ -61,7 +61,7 @@ def _ask(
     pipeline = Pipeline(manifest)
     looks = pipeline.look_at(pixels, Detail.FAST)
     output = engine.run(looks.tiles)
-    merged = pipeline.merge(looks, output.probability, pixels)
+    merged = pipeline.merge(looks, output, pixels)
     return find(pixels, merged, picture_scores(output.score).tolist(), manifest)
 
 

@@ -22,7 +22,7 @@ def merge_looks(
     height_px: int,
     width_px: int,
     geometry: Geometry,
-    in_overview: Sequence[bool] = (),
+    counts: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Merge the looks' answers into one map of the picture.
 
@@ -36,7 +36,7 @@ def merge_looks(
         height_px: rows of the upright picture.
         width_px: columns of the upright picture.
         geometry: what the looks were cut with.
-        in_overview: by class, whether the overview's answer counts; empty: for none.
+        counts: (L, C) whether a look's answer counts for a class; None: all but the overview's.
 
     Returns:
         (C, canvas height, canvas width) uint8; the canvas is the picture, or the picture
@@ -44,13 +44,15 @@ def merge_looks(
     """
     canvas = canvas_size(height_px, width_px)
     shrink = max(canvas) / max(height_px, width_px)
-    seen = tuple(in_overview) or (False,) * probabilities.shape[1]
+    if counts is None:
+        near = np.array([look.level != OVERVIEW_LEVEL for look in looks])
+        counts = np.repeat(near[:, None], probabilities.shape[1], axis=1)
     merged = np.empty((probabilities.shape[1], *canvas), np.uint8)
-    for plane, answers, seen_too in zip(merged, probabilities.swapaxes(0, 1), seen, strict=True):
+    for index, plane in enumerate(merged):
         pairs = [
-            (answer, look)
-            for answer, look in zip(answers, looks, strict=True)
-            if seen_too or look.level != OVERVIEW_LEVEL
+            (answers[index], look)
+            for answers, look, has_say in zip(probabilities, looks, counts[:, index], strict=True)
+            if has_say
         ]
         plane[...] = _mean_of_levels(pairs, canvas, shrink, geometry)
     return merged

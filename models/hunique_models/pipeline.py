@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hunique_models.colour_refinement import refine
-from hunique_models.engine.protocol import Engine
+from hunique_models.engine.protocol import Engine, EngineOutput
 from hunique_models.findings import ClassFinding, find
 from hunique_models.geometry import Detail
 from hunique_models.image import DecodeLimits, Picture
 from hunique_models.manifest import Manifest
 from hunique_models.merging import merge_looks
 from hunique_models.preparing import Looks, Prepared, look_at, prepare
+from hunique_models.sight import counting_looks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,45 +59,41 @@ class Pipeline:
         return look_at(pixels, self.manifest.geometry, detail)
 
     def merge(
-        self, looks: Looks, probability: NDArray[np.uint8], pixels: NDArray[np.uint8]
+        self, looks: Looks, output: EngineOutput, pixels: NDArray[np.uint8]
     ) -> NDArray[np.uint8]:
-        """Merge answers (L, C, h, w) into one map (C, canvas height, canvas width) uint8.
+        """Merge the answers to looks into one map (C, canvas height, canvas width) uint8.
 
         Args:
             looks: what was looked at.
-            probability: (L, C, h, w) uint8, an answer for each look.
+            output: an answer for each look.
             pixels: (H, W, 3) uint8 sRGB, the picture, whose colours refine the map.
         """
-        classes, (height_px, width_px) = self.manifest.classes, pixels.shape[:2]
-        in_overview = [spec.in_overview for spec in classes]
-        merged = merge_looks(
-            probability, looks.looks, height_px, width_px, self.manifest.geometry, in_overview
-        )
+        classes, geometry = self.manifest.classes, self.manifest.geometry
+        height_px, width_px = pixels.shape[:2]
+        counts = counting_looks(looks.looks, output.score, classes, geometry.sight_share)
+        merged = merge_looks(output.probability, looks.looks, height_px, width_px, geometry, counts)
         return refine(merged, pixels, [spec.refinement for spec in classes])
 
     def finish(
         self,
         prepared: Prepared,
-        probability: NDArray[np.uint8],
-        scores: NDArray[np.float32],
+        output: EngineOutput,
         wanted: Collection[str] = (),
     ) -> PictureFindings:
         """Turn the network's answers into findings.
 
         Args:
             prepared: the picture.
-            probability: (L, C, h, w) uint8, an answer for each look.
-            scores: (L, C) float32 image-level scores of each look.
+            output: an answer for each look.
             wanted: classes to assess; empty means all.
 
         Raises:
             UnknownClassError: a class that the model does not have.
         """
         picture = prepared.picture
-        merged = self.merge(prepared.looks, probability, picture.pixels)
-        findings = find(
-            picture.pixels, merged, picture_scores(scores).tolist(), self.manifest, wanted
-        )
+        merged = self.merge(prepared.looks, output, picture.pixels)
+        scores = picture_scores(output.score).tolist()
+        findings = find(picture.pixels, merged, scores, self.manifest, wanted)
         return PictureFindings(
             picture=picture, findings=findings, look_count=len(prepared.looks.looks)
         )
@@ -116,7 +113,7 @@ class Pipeline:
         """
         prepared = self.prepare(data, detail)
         output = engine.run(prepared.looks.tiles)
-        return self.finish(prepared, output.probability, output.score, wanted)
+        return self.finish(prepared, output, wanted)
 
 
 def picture_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -197,7 +197,7 @@ class Segmenter:
         draw: Callable[[PictureFindings], Drawn],
     ) -> tuple[tuple[pb.SegmentResponse, Drawn], int]:
         started_ns = time.monotonic_ns()
-        found = self._pipeline.finish(prepared, output.probability, output.score, wish.classes)
+        found = self._pipeline.finish(prepared, output, wish.classes)
         response = write_response(found, wish, self.model, self.manifest)
         return (response, draw(found)), time.monotonic_ns() - started_ns
 

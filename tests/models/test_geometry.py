@@ -31,7 +31,7 @@ def test_looks_cover_every_pixel(height: int, width: int, detail: Detail) -> Non
             assert edges[0] == 0
             assert edges[-1] + side_px >= length_px - 0.01
             assert all(b - a < side_px for a, b in pairwise(edges))
-    assert len(looks) <= 1 + 9 + 49
+    assert len(looks) <= 1 + 9 + 49 + 121
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,8 @@ def test_looks_cover_every_pixel(height: int, width: int, detail: Detail) -> Non
     [
         (Detail.FAST, (1000, 1000), {0}),
         (Detail.STANDARD, (1000, 1000), {0, 1}),
-        (Detail.FINE, (1000, 1000), {0, 1, 2}),
+        (Detail.FINE, (1000, 1000), {0, 1, 2, 3}),
+        (Detail.FINE, (300, 300), {0, 1, 2}),
         (Detail.FINE, (100, 100), {0, 1}),
         (Detail.FINE, (70, 70), {0}),
     ],
@@ -60,6 +61,8 @@ def test_tiles_enlarge_small_pictures_where_the_geometry_says_so() -> None:
     assert {(look.level, look.scale) for look in looks} == {(0, 1.0), (1, 2.0)}
     assert len(plan_looks(64, 64, GEOMETRY, Detail.STANDARD)) == 1
     assert max(look.scale for look in plan_looks(50, 50, zooming, Detail.FINE)) == 2.0
+    fine = {(look.level, look.scale) for look in plan_looks(256, 256, zooming, Detail.FINE)}
+    assert fine == {(0, 0.25), (1, 0.5), (2, 1.0)}  # the closest never enlarge
     assert len(plan_looks(32, 32, zooming, Detail.FINE)) == 1
 
 

@@ -41,13 +41,14 @@ def test_refinements_come_back_by_class(tiny_bundle: Bundle) -> None:
 
 def test_manifest_from_before_means_what_it_meant(values: dict[str, Any]) -> None:
     """Without the words for sizes and refinement there is no enlargement, overview, refinement."""
-    for word in ("overview_zoom", "max_tile_zoom", "level_mean"):
+    for word in ("overview_zoom", "max_tile_zoom", "level_mean", "sight_share"):
         del values["geometry"][word]
     for spec in values["classes"]:
         del spec["in_overview"], spec["refinement"]
     manifest = Manifest.from_json(json.dumps(values))
     assert manifest.geometry.overview_zoom == 0
     assert manifest.geometry.max_tile_zoom == 1
+    assert manifest.geometry.sight_share == 0
     assert manifest.geometry.level_mean is LevelMean.PROBABILITY
     assert not any(spec.in_overview or spec.refinement for spec in manifest.classes)
 
@@ -70,6 +71,7 @@ def test_published_schema_is_the_one_in_use(request: pytest.FixtureRequest) -> N
         ("geometry.level_mean", "median"),
         ("geometry.overview_zoom", 1.5),
         ("geometry.max_tile_zoom", 0.5),
+        ("geometry.sight_share", 1.5),
         ("classes.0.refinement", {"colour_weight": -1}),
         ("classes.0.refinement", {"blur": 1}),
         ("classes", []),

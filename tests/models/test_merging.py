@@ -1,5 +1,7 @@
 """Answers of looks come together without seams, in place, and level by level as said."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,6 +30,11 @@ CELLS = 16
 DETAILS = list(Detail)
 
 
+def _counts(looks: Sequence[Look], seen_from_afar: Sequence[bool]) -> NDArray[np.bool_]:
+    """Every look counts, the overview's for some classes alone."""
+    return np.array([[s or look.level != OVERVIEW_LEVEL for s in seen_from_afar] for look in looks])
+
+
 def _ramp(look: Look, length_px: int, axis: int) -> NDArray[np.uint8]:
     """A look's answer (1, 16, 16) where the truth rises from 0 to 255 along the picture."""
     start_px = look.x_px if axis == 1 else look.y_px
@@ -47,7 +54,7 @@ def test_constant_answers_merge_to_the_constant(
     looks = plan_looks(*size_px, geometry, detail)
     for value in (0, 1, 100, 254, 255):
         answers = np.full((len(looks), 2, CELLS, CELLS), value, np.uint8)
-        merged = merge_looks(answers, looks, *size_px, geometry, (False, True))
+        merged = merge_looks(answers, looks, *size_px, geometry, _counts(looks, (False, True)))
         assert (merged == value).all()
 
 
@@ -76,7 +83,9 @@ def test_overview_has_a_part_only_in_the_classes_that_want_it() -> None:
     looks = plan_looks(64, 64, FARTHER, Detail.STANDARD)
     answers = np.stack([np.full((2, CELLS, CELLS), 40, np.uint8) for _ in looks])
     answers[[look.level == OVERVIEW_LEVEL for look in looks]] = 250
-    without, with_overview = merge_looks(answers, looks, 64, 64, FARTHER, (False, True))
+    without, with_overview = merge_looks(
+        answers, looks, 64, 64, FARTHER, _counts(looks, (False, True))
+    )
     assert (without == 40).all()
     assert (with_overview > 80).all()
     assert (merge_looks(answers, looks, 64, 64, FARTHER) == 40).all()

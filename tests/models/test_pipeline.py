@@ -11,7 +11,7 @@ from PIL import Image
 
 from hunique_models.bundle import Bundle
 from hunique_models.colour_refinement import ColourRefinement
-from hunique_models.engine import Engine, FakeEngine, open_engine
+from hunique_models.engine import Engine, EngineOutput, FakeEngine, open_engine
 from hunique_models.errors import ImageTooLargeError, UnknownClassError
 from hunique_models.findings import Status
 from hunique_models.geometry import OVERVIEW_LEVEL, Detail
@@ -97,7 +97,9 @@ def test_same_picture_same_answer(
     starts = np.cumsum([0, *(len(one.looks.looks) for one in prepared)])
     output = engine.run(np.concatenate([one.looks.tiles for one in prepared]))
     part = slice(starts[1], starts[2])
-    batched = pipeline.finish(prepared[1], output.probability[part], output.score[part])
+    batched = pipeline.finish(
+        prepared[1], EngineOutput(output.probability[part], output.score[part])
+    )
     assert _evidence(batched) == _evidence(alone)
     assert batched.look_count == alone.look_count == starts[2] - starts[1]
 
@@ -164,8 +166,9 @@ def test_colours_refine_the_classes_whose_manifest_says_so(
     side = manifest.geometry.input_size_px // manifest.geometry.output_stride_px
     answer = cv2.resize(coarse, (side, side)).astype(np.uint8)
     answers = np.broadcast_to(answer, (1, len(manifest.classes), side, side)).copy()
-    before = plain.merge(looks, answers, red_square)
-    after = pipeline.merge(looks, answers, red_square)
+    output = EngineOutput(answers, np.ones(answers.shape[:2], np.float32))
+    before = plain.merge(looks, output, red_square)
+    after = pipeline.merge(looks, output, red_square)
     truth = red_square[..., 1] == 0
     wrong = [int(((plane > 100) ^ truth).sum()) for plane in (before[0], after[0])]
     assert wrong[1] < wrong[0] / 2
@@ -188,6 +191,7 @@ def test_overview_counts_for_the_classes_whose_manifest_says_so(
     side = manifest.geometry.input_size_px // manifest.geometry.output_stride_px
     answers = np.full((len(looks.looks), len(manifest.classes), side, side), 40, np.uint8)
     answers[[look.level == OVERVIEW_LEVEL for look in looks.looks]] = 240
-    merged = pipeline.merge(looks, answers, red_square)
+    output = EngineOutput(answers, np.ones(answers.shape[:2], np.float32))
+    merged = pipeline.merge(looks, output, red_square)
     assert (merged[0] > 40).all()
     assert (merged[1:] == 40).all()

@@ -270,6 +270,7 @@ def test_manifest_says_at_which_sizes_the_model_looks(seen: tuple[bool, ...]) ->
     assert manifest.geometry.overview_zoom == (5 / 7 if any(seen) else 0)
     assert manifest.geometry.max_tile_zoom == 2
     assert manifest.geometry.level_mean is LevelMean.LOG_ODDS
+    assert manifest.geometry.sight_share == 0.5
 
 
 def test_manifest_says_how_borders_are_refined() -> None:

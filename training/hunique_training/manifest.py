@@ -20,6 +20,9 @@ OVERVIEW_ZOOM = 5 / 7
 would fill all of 448 px."""
 MAX_TILE_ZOOM = 2.0
 """Small pictures are looked at enlarged as well: the grid of the network is coarse."""
+SIGHT_SHARE = 0.5
+"""On large photographs far levels do not see small features, and would outvote those that do. At
+half the presence threshold nothing changes on pictures that hands fill."""
 _UNCHOSEN = ClassOperatingPoint(presence_threshold=0.5, pixel_threshold=0.5)
 
 
@@ -43,6 +46,7 @@ def manifest_of(model: ModelCheckpoint) -> Manifest:
             overview_zoom=OVERVIEW_ZOOM if any(in_overview) else 0.0,
             max_tile_zoom=MAX_TILE_ZOOM,
             level_mean=LevelMean.LOG_ODDS,
+            sight_share=SIGHT_SHARE,
         ),
         classes=tuple(
             _class_spec(name, model.operating_point.get(name, _UNCHOSEN), seen, refinement)

@@ -77,7 +77,7 @@ def look_at(
     prepared = pipeline.prepare(truth.picture.path.read_bytes(), detail)
     output = engine.run(prepared.looks.tiles)
     size = (prepared.picture.height_px, prepared.picture.width_px)
-    merged = pipeline.merge(prepared.looks, output.probability, prepared.picture.pixels)
+    merged = pipeline.merge(prepared.looks, output, prepared.picture.pixels)
     return gather_evidence(
         truth, _enlarged(merged, *size), picture_scores(output.score), border_rule
     )

@@ -1,0 +1,55 @@
+"""Which looks have a say in the mask of a class: those of levels that see it.
+
+    image-level scores of all looks -> the best of each level -> levels that see the class
+
+A feature that is small on a large photograph is seen by close levels alone; the far ones are
+sure that it is not there, and would outvote the close ones in any mean.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hunique_models.findings import calibrated_score
+from hunique_models.geometry import OVERVIEW_LEVEL, Look
+from hunique_models.manifest import ClassSpec
+
+
+def counting_looks(
+    looks: Sequence[Look],
+    scores: NDArray[np.float32],
+    classes: Sequence[ClassSpec],
+    sight_share: float,
+) -> NDArray[np.bool_]:
+    """Whether the answer of each look counts for each class.
+
+    The overview counts for classes that have it. Where a level's best calibrated score is at
+    least `sight_share` times the presence threshold it sees the class, and the levels that do not
+    see it count no longer; where none does, all count.
+
+    Args:
+        looks: the L looks.
+        scores: (L, C) image-level scores, not calibrated.
+        classes: the C classes.
+        sight_share: 0: all levels see everything.
+
+    Returns:
+        (L, C) bool.
+    """
+    levels = np.array([look.level for look in looks])
+    counts = np.empty((len(looks), len(classes)), bool)
+    for index, spec in enumerate(classes):
+        counts[:, index] = spec.in_overview | (levels != OVERVIEW_LEVEL)
+        if not sight_share:
+            continue
+        least = sight_share * spec.presence_threshold
+        seeing = [
+            level
+            for level in np.unique(levels[counts[:, index]])
+            if calibrated_score(float(scores[levels == level, index].max()), spec.calibration)
+            >= least
+        ]
+        if seeing:
+            counts[:, index] &= np.isin(levels, seeing)
+    return counts
