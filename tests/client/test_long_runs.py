@@ -141,8 +141,11 @@ def test_private_server_goes_with_the_command(
     number: int,
     exit_code: int,
 ) -> None:
-    """Ctrl-C, SIGTERM and SIGKILL end the command at once, and its private server with it."""
+    """Ctrl-C, SIGTERM, a closed terminal and SIGKILL end the command at once, and its server."""
+    # whoever runs the tests under nohup has their children ignore SIGHUP as well
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     client = started(command, "segment", "-")
+    signal.signal(signal.SIGHUP, before)
     assert client.stdin is not None
     assert client.stderr is not None
     # more than a pipe holds: once it is written the client reads it, and its server is up
