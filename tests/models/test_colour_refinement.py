@@ -185,3 +185,15 @@ def test_along_colours_is_the_guided_filter() -> None:
         ]
     )
     assert np.allclose(along_colours(values, own), expected, atol=2e-3)
+
+
+def test_what_is_small_on_the_picture_stays_as_it_was_drawn() -> None:
+    """A ring of a hand that is far away is smaller than what the filter can see."""
+    pixels = np.full((3000, 4000, 3), SKIN, np.uint8)
+    planes = np.full((2, 1500, 2000), 2, np.uint8)
+    planes[0, 700:720, 900:940] = 220
+    planes[1, 700:800, 900:1000] = 220
+    pixels[1400:1600, 1800:2000] = POLISH
+    small, large = refine(planes, pixels, [ALONG, ALONG])
+    assert (small == planes[0]).all()
+    assert (large != planes[1]).any()

@@ -273,9 +273,10 @@ def run_facts(
 def calibrate(model_path: Path, csv_path: Path, detail: Detail = Detail.STANDARD) -> None:
     """Choose the operating point of a model on the `val` split and write it into the model."""
     model = load_model(model_path)
-    evidence = evidence_of_split(
-        manifest_of(model), TorchEngine(model.network), csv_path, split="val", detail=detail
-    )
+    # what was chosen before decides nothing, or choosing again would choose otherwise
+    manifest = manifest_of(dataclasses.replace(model, operating_point={}))
+    engine = TorchEngine(model.network)
+    evidence = evidence_of_split(manifest, engine, csv_path, split="val", detail=detail)
     names = model.network.config.class_names
     points = {name: choose_operating_point(evidence, c) for c, name in enumerate(names)}
     chosen = dataclasses.replace(model, operating_point=points)
