@@ -135,7 +135,6 @@ async def test_large_message_of_a_stranger_is_not_read(serve: Any, tokens: Path)
     """The refusal comes before the message: it is told to who never sends one."""
     served = await serve(security=SecurityConfig(tokens=tokens))
     call = served.channel.stream_unary("/hunique.v1.HandFeatures/Segment")()
-    await call.write(b"")
     code, _ = await _told(call)
     assert code is Code.UNAUTHENTICATED
     silent = served.channel.stream_stream("/hunique.v1.HandFeatures/Segment")()
