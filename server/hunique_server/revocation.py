@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography import x509
 
 from hunique_server.config_error import ConfigError
+from hunique_server.tls import certificates_in
 from hunique_server.watched import Watched
 
 logger = logging.getLogger(__name__)
@@ -50,10 +51,7 @@ def _shown(certificate_pem: bytes) -> Shown:
 
 
 def _read(lists: Path, authorities: Path) -> frozenset[Shown]:
-    try:
-        known = x509.load_pem_x509_certificates(authorities.read_bytes())
-    except ValueError as error:
-        raise ConfigError(f"expected certificates in PEM in {authorities}") from error
+    known = certificates_in(authorities.read_bytes(), authorities)
     taken_back: set[Shown] = set()
     for one in _lists_in(lists):
         if not any(_signed(one, authority) for authority in known):

@@ -60,7 +60,7 @@ def _read(
     roots = None if client_ca is None else client_ca.read_bytes()
     expires = _check_pair(chain, private, cert, key)
     if roots is not None and client_ca is not None:
-        _certificates(roots, client_ca)
+        certificates_in(roots, client_ca)
     return grpc.ssl_server_certificate_configuration([(private, chain)], roots), expires
 
 
@@ -70,7 +70,7 @@ def _check_pair(chain: bytes, private: bytes, cert: Path, key: Path) -> datetime
     Raises:
         ConfigError: naming the file, and nothing of what is in it.
     """
-    leaf = _certificates(chain, cert)[0]
+    leaf = certificates_in(chain, cert)[0]
     try:
         public = load_pem_private_key(private, password=None).public_key()
     except (ValueError, TypeError) as error:
@@ -84,7 +84,12 @@ def _check_pair(chain: bytes, private: bytes, cert: Path, key: Path) -> datetime
     return expires
 
 
-def _certificates(pem: bytes, file: Path) -> list[x509.Certificate]:
+def certificates_in(pem: bytes, file: Path) -> list[x509.Certificate]:
+    """Certificates of a file's content.
+
+    Raises:
+        ConfigError: it holds none, naming the file.
+    """
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:

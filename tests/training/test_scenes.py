@@ -108,17 +108,20 @@ def test_files_without_splits_are_taken_whole(labels: Path, tmp_path: Path) -> N
     """As validation takes them; of a file with splits, one that is not there is said."""
     lines = [line.split(",") for line in labels.read_text().splitlines()]
     labels.write_text("\n".join(",".join([row[0], *row[2:]]) for row in lines) + "\n")
-    assert write_scenes(labels, NAMES, "val", tmp_path / "out", SMALL).is_file()
-    split = _labels(labels.parent, ["red.png,train,a,1,0,ring,hand"])
-    with pytest.raises(DataError, match="expected rows of the split val; found train"):
-        write_scenes(split, NAMES, "val", tmp_path / "none", SMALL)
+    command = ["compose-scenes", "--data", str(labels), "--pictures", "2"]
+    command += ["--width-px", "400", "--height-px", "200", "--out"]
+    assert CliRunner().invoke(main, [*command, str(tmp_path / "out")]).exit_code == 0
+    _labels(labels.parent, ["red.png,train,a,1,0,ring,hand"])
+    refused = CliRunner().invoke(main, [*command, str(tmp_path / "none")])
+    assert refused.exit_code == 1
+    assert "expected rows of the split val; found train" in refused.output
     assert not (tmp_path / "none").exists()
 
 
 def test_a_class_that_nobody_is_sure_of_has_no_label(labels: Path, tmp_path: Path) -> None:
     """Absent on some and unknown on others is unknown; nothing is scored."""
     unknown = _labels(labels.parent, ["red.png,val,a,0,0,,hand", "blue.png,val,b,,0,,hand"])
-    file = write_scenes(unknown, NAMES, "val", tmp_path / "out", SMALL)
+    file = write_scenes(read_truth(unknown, NAMES, "val"), NAMES, "val", tmp_path / "out", SMALL)
     (truth,) = read_truth(file, NAMES, "val")
     assert truth.picture.labels == (None, False)
     assert not truth.scored(0)

@@ -8,6 +8,7 @@ from hunique_models.feature_classes import FEATURE_CLASSES
 from hunique_training.data.formats.label_csv import label_file_of
 from hunique_training.data.labels import DataError
 from hunique_training.evaluation.scenes import SceneConfig, write_scenes
+from hunique_training.validation_report.cases import read_cases
 
 
 @click.command("compose-scenes")
@@ -16,7 +17,8 @@ from hunique_training.evaluation.scenes import SceneConfig, write_scenes
               "beside it are carried along.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               show_envvar=True, help="Folder of the scenes: images, truth, labels.csv.")  # fmt: skip
-@click.option("--split", default="val", show_envvar=True, help="Rows of the label file to use.")
+@click.option("--split", default="val", show_envvar=True, help="Rows of the label file to use; all "
+              "takes every row. A file without the column split is taken whole.")  # fmt: skip
 @click.option("--class", "class_names", multiple=True, show_envvar=True, metavar="NAME",
               default=[known.name for known in FEATURE_CLASSES], help="Classes. Repeatable.")  # fmt: skip
 @click.option("--width-px", type=click.IntRange(min=64, max=16000), default=4000,
@@ -39,6 +41,8 @@ def scenes_command(
     """
     try:
         config = SceneConfig(**options)
-        click.echo(write_scenes(label_file_of(data), class_names, split, out, config))
+        cases = read_cases(label_file_of(data), class_names, split)
+        pictures = [case.truth for case in cases]
+        click.echo(write_scenes(pictures, class_names, split, out, config))
     except (DataError, OSError) as error:
         raise click.ClickException(str(error)) from error

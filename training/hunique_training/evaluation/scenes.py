@@ -20,7 +20,7 @@ from tqdm import tqdm
 from hunique_models.image import DecodeLimits, decode
 from hunique_training.data.backgrounds import fill_from, plain_background
 from hunique_training.data.labels import DataError
-from hunique_training.evaluation.truth import FEATURE, NOT_SCORED, TruthPicture, read_every_truth
+from hunique_training.evaluation.truth import FEATURE, NOT_SCORED, TruthPicture
 
 Pixels = NDArray[np.uint8]
 SOFT_EDGE_PX = 12
@@ -57,14 +57,18 @@ class Scene:
 
 
 def write_scenes(
-    csv_path: Path, class_names: Sequence[str], split: str, folder: Path, config: SceneConfig
+    pictures: Sequence[TruthPicture],
+    class_names: Sequence[str],
+    split: str,
+    folder: Path,
+    config: SceneConfig,
 ) -> Path:
     """Write scenes as a labelled set: pictures, masks and the label file, which is returned.
 
     Args:
-        csv_path: label file of the pictures.
+        pictures: what is placed, and backgrounds.
         class_names: classes whose labels and masks are carried along.
-        split: rows to use; the scenes are of the same.
+        split: what the scenes are marked as.
         folder: where it is written.
         config: what scenes look like.
 
@@ -72,7 +76,7 @@ def write_scenes(
         DataError: there are too few pictures, or one cannot be read.
     """
     rows = []
-    composed = scenes(_of_split(csv_path, class_names, split), config)
+    composed = scenes(pictures, config)
     for number, scene in enumerate(tqdm(composed, unit="scene", desc="scenes")):
         stem = f"scene-{number:04d}"
         rows.append(_write(scene, stem, class_names, folder) | {"split": split, "group": stem})
@@ -82,19 +86,6 @@ def write_scenes(
         writer.writeheader()
         writer.writerows(rows)
     return label_file
-
-
-def _of_split(csv_path: Path, class_names: Sequence[str], split: str) -> list[TruthPicture]:
-    """The pictures of a split; of a file without the column, all."""
-    pictures = read_every_truth(csv_path, class_names)
-    with csv_path.open(newline="", encoding="utf-8-sig") as stream:
-        if "split" not in next(csv.reader(stream)):
-            return pictures
-    chosen = [one for one in pictures if one.picture.split == split]
-    if not chosen:
-        found = ", ".join(sorted({one.picture.split for one in pictures}))
-        raise DataError(f"{csv_path}: expected rows of the split {split}; found {found}")
-    return chosen
 
 
 def scenes(pictures: Sequence[TruthPicture], config: SceneConfig) -> Iterator[Scene]:
