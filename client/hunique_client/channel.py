@@ -22,3 +22,9 @@ STALLED_S = 300.0
 """How long a stream with unanswered pictures may be silent before it is given up."""
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0)
 """Waits between tries to reach a server that was there before."""
+NOTICED_S = 0.5
+"""How soon Ctrl-C is noticed at the latest while nothing comes.
+
+A signal that arrives between the interpreter's look at it and the wait itself does not end
+that wait; so no wait of the caller's thread is longer than this.
+"""

@@ -7,6 +7,7 @@ Pictures are read in the caller's thread, a few at a time, and only while it ask
 outcomes. `hunique_client.aio_many` is the same for asyncio.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -119,11 +120,8 @@ class ManyPictures:
             elif self._ledger.finished:
                 return
             try:
-                answer = inbox.get(block=picture is None, timeout=channel.STALLED_S)
+                answer = inbox.get_nowait() if picture else _next_of(inbox)
             except Empty:
-                if picture is None:
-                    message = f"no answer for {channel.STALLED_S:g} s"
-                    raise ServerUnavailableError(message) from None
                 continue
             if isinstance(answer, grpc.RpcError):
                 raise error_of_rpc(answer)
@@ -147,6 +145,19 @@ class ManyPictures:
         else:
             self._requests[request_id] = request
             outbox.put(request)
+
+
+def _next_of(inbox: Inbox) -> pb.SegmentStreamResponse | grpc.RpcError | None:
+    """What comes next; a signal ends the wait, whenever it arrives.
+
+    Raises:
+        ServerUnavailableError: nothing comes.
+    """
+    end_s = time.monotonic() + channel.STALLED_S
+    while (left_s := end_s - time.monotonic()) > 0:
+        with contextlib.suppress(Empty):
+            return inbox.get(timeout=min(left_s, channel.NOTICED_S))
+    raise ServerUnavailableError(f"no answer for {channel.STALLED_S:g} s")
 
 
 def _read(call: Iterable[pb.SegmentStreamResponse], inbox: Inbox) -> None:

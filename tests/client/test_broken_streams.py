@@ -2,7 +2,9 @@
 
 import io
 import itertools
+import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -135,6 +137,33 @@ def test_silent_stream_is_given_up(
     script.streams = [silent, _serve_all]
     assert _sizes(_many(address, TWENTY)) == list(range(1, 21))
     released.set()
+
+
+def test_ctrl_c_is_noticed_whenever_it_comes(scripted: tuple[Any, str]) -> None:
+    """Also where it does not wake the wait: one that arrives just before it, or elsewhere."""
+    script, address = scripted
+    under_way, released = threading.Event(), threading.Event()
+
+    def silent(requests: Any, _context: Any) -> Iterator[pb.SegmentStreamResponse]:
+        next(requests)
+        under_way.set()
+        released.wait(60)
+        yield from ()
+
+    def interrupt() -> None:
+        under_way.wait(60)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)  # wakes this thread alone
+        released.wait(60)
+
+    script.streams = [silent]
+    other = threading.Thread(target=interrupt)
+    other.start()
+    before_s = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(_many(address, [b"x"]))
+    assert time.monotonic() - before_s < 20
+    released.set()
+    other.join(60)
 
 
 def test_server_stays_away(scripted: tuple[Any, str]) -> None:
