@@ -47,12 +47,18 @@ def shared() -> Path:
     return folder
 
 
-def tiny_graph() -> bytes:
-    """A graph in which tattoo is where red rules, ring where green, lunule where blue."""
-    weight = np.zeros((4, 3, 1, 1), np.float32)
+def tiny_graph(*, hand_plane: bool = False) -> bytes:
+    """A graph in which tattoo is where red rules, ring where green, lunule where blue.
+
+    A hand is where cyan is, on its last plane, if it has one.
+    """
+    planes = 4 + hand_plane
+    weight = np.zeros((planes, 3, 1, 1), np.float32)
     for index in range(3):
         weight[index, :, 0, 0] = -1.0
         weight[index, index, 0, 0] = 1.0
+    if hand_plane:
+        weight[4, :, 0, 0] = (-1.0, 0.5, 0.5)
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
@@ -61,7 +67,8 @@ def tiny_graph() -> bytes:
         helper.make_node("Clip", ["excess", "zero", "full"], ["clipped"]),
         helper.make_node("Round", ["clipped"], ["rounded"]),
         helper.make_node("Cast", ["rounded"], ["probability"], to=TensorProto.UINT8),
-        helper.make_node("ReduceMax", ["rounded", "sides"], ["strongest"], keepdims=0),
+        helper.make_node("Slice", ["rounded", "first", "last", "planes"], ["of_classes"]),
+        helper.make_node("ReduceMax", ["of_classes", "sides"], ["strongest"], keepdims=0),
         helper.make_node("Div", ["strongest", "full"], ["score"]),
     ]
     constants = [
@@ -69,6 +76,9 @@ def tiny_graph() -> bytes:
         numpy_helper.from_array(np.array(0, np.float32), "zero"),
         numpy_helper.from_array(np.array(255, np.float32), "full"),
         numpy_helper.from_array(np.array([2, 3], np.int64), "sides"),
+        numpy_helper.from_array(np.array([0], np.int64), "first"),
+        numpy_helper.from_array(np.array([4], np.int64), "last"),
+        numpy_helper.from_array(np.array([1], np.int64), "planes"),
     ]
     size, side = TINY_SIZE_PX, TINY_SIZE_PX // 4
     graph = helper.make_graph(
@@ -76,7 +86,9 @@ def tiny_graph() -> bytes:
         "tiny",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, 3])],
         [
-            helper.make_tensor_value_info("probability", TensorProto.UINT8, ["N", 4, side, side]),
+            helper.make_tensor_value_info(
+                "probability", TensorProto.UINT8, ["N", planes, side, side]
+            ),
             helper.make_tensor_value_info("score", TensorProto.FLOAT, ["N", 4]),
         ],
         constants,
@@ -108,6 +120,24 @@ def tiny_manifest() -> Manifest:
             for known in FEATURE_CLASSES
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def hand_finding_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same with a hand plane, so that it looks closer at what is cyan."""
+    folder, manifest = tmp_path_factory.mktemp("bundle"), tiny_manifest()
+    geometry = dataclasses.replace(manifest.geometry, hand_plane=True)
+    manifest = dataclasses.replace(manifest, geometry=geometry)
+    return write_bundle(folder / "handed", manifest, {"model.onnx": tiny_graph(hand_plane=True)})
+
+
+@pytest.fixture(scope="session")
+def mark_on_a_small_hand() -> np.ndarray:
+    """(480, 640, 3): grey, a cyan hand of 80 px, on it a red mark of 16 px at x 440, y 130."""
+    pixels = np.full((480, 640, 3), 128, np.uint8)
+    pixels[100:180, 400:480] = (0, 255, 255)
+    pixels[130:146, 440:456] = (255, 0, 0)
+    return pixels
 
 
 @pytest.fixture(scope="session")

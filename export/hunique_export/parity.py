@@ -78,10 +78,9 @@ def compare(
     worst_probability, worst_score = 0, 0.0
     for pixels in pictures.pixels:
         looks = pipeline.look_at(pixels, Detail.STANDARD)
-        first, second = reference.run(looks.tiles), candidate.run(looks.tiles)
-        labels = [
-            label_map(pipeline.merge(looks, output, pixels), manifest) for output in (first, second)
-        ]
+        seen = [pipeline.see(pixels, looks, engine) for engine in (reference, candidate)]
+        labels = [label_map(pipeline.merge(one, pixels), manifest) for one in seen]
+        first, second = (one.output for one in seen)
         equal += int((labels[0] == labels[1]).sum())
         total += labels[0].size
         gap = np.abs(first.probability.astype(np.int16) - second.probability)

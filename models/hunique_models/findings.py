@@ -17,6 +17,7 @@ from hunique_models.errors import UnknownClassError
 from hunique_models.manifest import Calibration, ClassSpec, Manifest
 from hunique_models.mask import Mask, components
 from hunique_models.measure import Measurements, measure
+from hunique_models.regions import Region, examined_area_px
 
 MIN_SIDE_PX = 32
 """Pictures with a shorter side below this are not assessable."""
@@ -95,6 +96,7 @@ def find(
     raw_scores: Sequence[float],
     manifest: Manifest,
     wanted: Collection[str] = (),
+    regions: Sequence[Region] = (),
 ) -> tuple[ClassFinding, ...]:
     """Decide every class of the model on one picture.
 
@@ -105,6 +107,7 @@ def find(
         raw_scores: C image-level scores, not calibrated.
         manifest: classes and thresholds.
         wanted: classes to assess; empty means all.
+        regions: parts that were looked at as pictures of their own.
 
     Raises:
         UnknownClassError: a class that the model does not have.
@@ -113,7 +116,7 @@ def find(
     if min(pixels.shape[:2]) < MIN_SIDE_PX:
         return tuple(_too_small(spec, pixels, asked) for spec in manifest.classes)
     found = [
-        _assess(index, spec, pixels, probability, raw_scores[index])
+        _assess(index, spec, pixels, probability, raw_scores[index], regions)
         for index, spec in enumerate(manifest.classes)
     ]
     present = {finding.name for finding in found if finding.status is Status.PRESENT}
@@ -129,11 +132,12 @@ def _assess(
     pixels: NDArray[np.uint8],
     probability: NDArray[np.uint8],
     raw_score: float,
+    regions: Sequence[Region],
 ) -> ClassFinding:
     score = calibrated_score(float(raw_score), spec.calibration)
     instances: tuple[Instance, ...] = ()
     if score >= spec.presence_threshold:
-        instances = _instances(index, spec, pixels, probability)
+        instances = _instances(index, spec, pixels, probability, regions)
     return ClassFinding(
         name=spec.name,
         status=Status.PRESENT if instances else Status.ABSENT,
@@ -144,7 +148,11 @@ def _assess(
 
 
 def _instances(
-    index: int, spec: ClassSpec, pixels: NDArray[np.uint8], probability: NDArray[np.uint8]
+    index: int,
+    spec: ClassSpec,
+    pixels: NDArray[np.uint8],
+    probability: NDArray[np.uint8],
+    regions: Sequence[Region],
 ) -> tuple[Instance, ...]:
     height, width = pixels.shape[:2]
     own = _enlarged(probability[index], height, width)
@@ -154,7 +162,13 @@ def _instances(
             # a pixel belongs to its strongest class; of equal ones, to the first
             rival = _enlarged(probability[other], height, width)
             mask &= (own > rival if other < index else own >= rival).astype(np.uint8)
-    masks = components(mask, round(spec.min_area_share * height * width))
+    share = spec.min_area_share
+    smallest_px = min([height * width, *(region.area_px for region in regions)])
+    masks = [
+        one
+        for one in components(mask, round(share * smallest_px))
+        if one.area_px >= round(share * _examined_px(one, regions))
+    ]
     return tuple(
         Instance(
             index=number,
@@ -164,6 +178,12 @@ def _instances(
         )
         for number, one in enumerate(masks, start=1)
     )
+
+
+def _examined_px(mask: Mask, regions: Sequence[Region]) -> int:
+    x, y, width, height = mask.box
+    size_px = (mask.height_px, mask.width_px)
+    return examined_area_px(x + width / 2, y + height / 2, regions, size_px)
 
 
 def _enlarged(plane: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -82,6 +82,9 @@ class Geometry:
     sight_share: float = 0.0
     """A level whose score of a class stays below so many times its presence threshold has no say
     in its mask where another level is above; 0: all levels have. See `hunique_models.sight`."""
+    hand_plane: bool = False
+    """The network's last plane is of no class: it says where hands are. See
+    `hunique_models.regions`."""
 
     def __post_init__(self) -> None:
         """Take the mean's name for the mean, as manifests have it."""

@@ -9,7 +9,7 @@ from hunique_models.errors import EngineRunError
 from hunique_models.findings import ClassFinding, find
 from hunique_models.geometry import Detail
 from hunique_models.manifest import KnownAnswer, Manifest
-from hunique_models.pipeline import Pipeline, picture_scores
+from hunique_models.pipeline import Pipeline
 
 SEED = 7
 SIZE_PX = (384, 512)
@@ -60,9 +60,8 @@ def _ask(
     ).pixels
     pipeline = Pipeline(manifest)
     looks = pipeline.look_at(pixels, Detail.FAST)
-    output = engine.run(looks.tiles)
-    merged = pipeline.merge(looks, output, pixels)
-    return find(pixels, merged, picture_scores(output.score).tolist(), manifest)
+    seen = pipeline.see(pixels, looks, engine)
+    return find(pixels, pipeline.merge(seen, pixels), seen.scores().tolist(), manifest)
 
 
 def _area_px(finding: ClassFinding) -> int:

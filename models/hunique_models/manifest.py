@@ -142,6 +142,11 @@ class Manifest:
         """Names in channel order."""
         return tuple(spec.name for spec in self.classes)
 
+    @property
+    def plane_count(self) -> int:
+        """Planes of the network's map: one a class, and that of hands where there is one."""
+        return len(self.classes) + self.geometry.hand_plane
+
     def to_json(self) -> str:
         """Stable, readable JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True) + "\n"

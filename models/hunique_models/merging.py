@@ -54,19 +54,25 @@ def merge_looks(
             for answers, look, has_say in zip(probabilities, looks, counts[:, index], strict=True)
             if has_say
         ]
-        plane[...] = _mean_of_levels(pairs, canvas, shrink, geometry)
+        plane[...] = merge_plane(pairs, canvas, shrink, geometry)
     return merged
 
 
-def _mean_of_levels(
+def merge_plane(
     answers: Sequence[tuple[NDArray[np.uint8], Look]],
     canvas: tuple[int, int],
     shrink: float,
     geometry: Geometry,
 ) -> NDArray[np.uint8]:
-    """One class's answers (h, w) uint8 to (height, width) uint8, level by level.
+    """One plane's answers (h, w) uint8 to (height, width) uint8, level by level.
 
-    One class at a time, because all at once take several times the memory of the picture.
+    One at a time, because all at once take several times the memory of the picture.
+
+    Args:
+        answers: answers with the looks that they are of.
+        canvas: (height, width) of the result.
+        shrink: its size beside the picture's.
+        geometry: what the looks were cut with.
     """
     in_log_odds = geometry.level_mean is LevelMean.LOG_ODDS
     levels = sorted({look.level for _, look in answers})

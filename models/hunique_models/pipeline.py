@@ -1,8 +1,9 @@
 """How one picture goes through a model: the same code serves, validates and proves exports.
 
-    bytes -> prepare -> looks (L, S, S, 3) -> engine -> finish -> findings
+    bytes -> prepare -> looks (L, S, S, 3) -> engine, twice where hands are small -> finish
+          -> findings
 
-A server runs the three parts in different places; `segment` runs them in one.
+A server runs the parts in different places; `segment` runs them in one.
 """
 
 from collections.abc import Collection
@@ -19,7 +20,9 @@ from hunique_models.image import DecodeLimits, Picture
 from hunique_models.manifest import Manifest
 from hunique_models.merging import merge_looks
 from hunique_models.preparing import Looks, Prepared, look_at, prepare
-from hunique_models.sight import counting_looks
+from hunique_models.regions import lay_in
+from hunique_models.seeing import Seen, see
+from hunique_models.sight import counting_looks, counting_parts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,45 +61,63 @@ class Pipeline:
         """Cut the looks at (H, W, 3) uint8 pixels."""
         return look_at(pixels, self.manifest.geometry, detail)
 
-    def merge(
-        self, looks: Looks, output: EngineOutput, pixels: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
-        """Merge the answers to looks into one map (C, canvas height, canvas width) uint8.
+    def see(self, pixels: NDArray[np.uint8], looks: Looks, engine: Engine) -> Seen:
+        """Run the looks at (H, W, 3) uint8 pixels, and those at hands that they find.
+
+        Raises:
+            EngineRunError: the network failed.
+        """
+        return see(pixels, looks, engine.run, self.manifest.geometry)
+
+    def merge(self, seen: Seen, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Merge all answers into one map (C, canvas height, canvas width) uint8.
 
         Args:
-            looks: what was looked at.
-            output: an answer for each look.
+            seen: the looks and their answers.
             pixels: (H, W, 3) uint8 sRGB, the picture, whose colours refine the map.
         """
+        merged = self._merge_looks(seen.looks, seen.output, pixels)
+        if not seen.closer:
+            return merged
+        whole_counts, *parts_count = counting_parts(seen.part_scores(), self.manifest.classes)
+        merged[~whole_counts] = 0
+        for (part, output), counts in zip(seen.closer, parts_count, strict=True):
+            own = self._merge_looks(part.looks, output, part.region.cut(pixels))
+            own[~counts] = 0
+            lay_in(merged, own, part.region, pixels.shape[:2])
+        return merged
+
+    def _merge_looks(
+        self, looks: Looks, output: EngineOutput, pixels: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
         classes, geometry = self.manifest.classes, self.manifest.geometry
         height_px, width_px = pixels.shape[:2]
         counts = counting_looks(looks.looks, output.score, classes, geometry.sight_share)
-        merged = merge_looks(output.probability, looks.looks, height_px, width_px, geometry, counts)
+        planes = output.probability[:, : len(classes)]
+        merged = merge_looks(planes, looks.looks, height_px, width_px, geometry, counts)
         return refine(merged, pixels, [spec.refinement for spec in classes])
 
     def finish(
         self,
         prepared: Prepared,
-        output: EngineOutput,
+        seen: Seen,
         wanted: Collection[str] = (),
     ) -> PictureFindings:
-        """Turn the network's answers into findings.
+        """Turn what was seen into findings.
 
         Args:
             prepared: the picture.
-            output: an answer for each look.
+            seen: its looks and their answers.
             wanted: classes to assess; empty means all.
 
         Raises:
             UnknownClassError: a class that the model does not have.
         """
         picture = prepared.picture
-        merged = self.merge(prepared.looks, output, picture.pixels)
-        scores = picture_scores(output.score).tolist()
-        findings = find(picture.pixels, merged, scores, self.manifest, wanted)
-        return PictureFindings(
-            picture=picture, findings=findings, look_count=len(prepared.looks.looks)
-        )
+        merged = self.merge(seen, picture.pixels)
+        scores = seen.scores().tolist()
+        findings = find(picture.pixels, merged, scores, self.manifest, wanted, regions=seen.regions)
+        return PictureFindings(picture=picture, findings=findings, look_count=seen.look_count)
 
     def segment(
         self,
@@ -112,10 +133,5 @@ class Pipeline:
             EngineRunError: the network failed.
         """
         prepared = self.prepare(data, detail)
-        output = engine.run(prepared.looks.tiles)
-        return self.finish(prepared, output, wanted)
-
-
-def picture_scores(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Image-level scores (C,) of a picture from those of its looks (L, C): the highest."""
-    return scores.max(axis=0).astype(np.float32)
+        seen = self.see(prepared.picture.pixels, prepared.looks, engine)
+        return self.finish(prepared, seen, wanted)

@@ -23,6 +23,8 @@ class Looks:
     """Where each look lies."""
     tiles: NDArray[np.uint8]
     """(L, S, S, 3) uint8 sRGB."""
+    detail: Detail
+    """How closely the picture is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,4 +55,4 @@ def look_at(pixels: NDArray[np.uint8], geometry: Geometry, detail: Detail) -> Lo
     """Cut the looks at (H, W, 3) uint8 pixels."""
     looks = plan_looks(pixels.shape[0], pixels.shape[1], geometry, detail)
     tiles = np.stack([cut_look(pixels, look, geometry) for look in looks])
-    return Looks(looks=looks, tiles=tiles)
+    return Looks(looks=looks, tiles=tiles, detail=detail)

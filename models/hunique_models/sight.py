@@ -1,9 +1,11 @@
-"""Which looks have a say in the mask of a class: those of levels that see it.
+"""Which looks have a say in the mask of a class: those of levels, and of parts, that see it.
 
     image-level scores of all looks -> the best of each level -> levels that see the class
+    the best of the whole picture, and of each part looked at on its own -> parts that see it
 
 A feature that is small on a large photograph is seen by close levels alone; the far ones are
-sure that it is not there, and would outvote the close ones in any mean.
+sure that it is not there, and would outvote the close ones in any mean. And where it is seen on
+one hand, what looks like it on another or on the furniture is not it.
 """
 
 from collections.abc import Sequence
@@ -52,4 +54,25 @@ def counting_looks(
         ]
         if seeing:
             counts[:, index] &= np.isin(levels, seeing)
+    return counts
+
+
+def counting_parts(scores: NDArray[np.float32], classes: Sequence[ClassSpec]) -> NDArray[np.bool_]:
+    """Whether the mask of each part of a picture counts for each class.
+
+    Where one part's score reaches the presence threshold, the others must reach it too; where
+    none does, all count.
+
+    Args:
+        scores: (P, C) the best image-level score of each part, not calibrated.
+        classes: the C classes.
+    """
+    counts = np.ones(scores.shape, bool)
+    for index, spec in enumerate(classes):
+        sees = [
+            calibrated_score(float(score), spec.calibration) >= spec.presence_threshold
+            for score in scores[:, index]
+        ]
+        if any(sees):
+            counts[:, index] = sees
     return counts

@@ -118,4 +118,5 @@ def _read_picture(
     facts |= {name: str(found[name]) for name in _TEXTS}
     facts["remarks"] = tuple(str(remark) for remark in found["remarks"])
     picture = Picture(pixels=pixels.reshape(height, width, 3), **facts)
-    return picture, Looks(looks=looks, tiles=tiles.reshape(len(looks), side, side, 3))
+    tiles = tiles.reshape(len(looks), side, side, 3)
+    return picture, Looks(looks=looks, tiles=tiles, detail=job.detail)

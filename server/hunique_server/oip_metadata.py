@@ -27,10 +27,10 @@ def inputs(manifest: Manifest) -> dict[str, TensorMetadata]:
 
 def outputs(manifest: Manifest) -> dict[str, TensorMetadata]:
     """The outputs by name; -1 where the number is the request's or the size the picture's."""
-    count = len(manifest.classes)
+    count, planes = len(manifest.classes), manifest.plane_count
     side = manifest.geometry.input_size_px // manifest.geometry.output_stride_px
     return _by_name(
-        TensorMetadata(name="probability", datatype="UINT8", shape=(-1, count, side, side)),
+        TensorMetadata(name="probability", datatype="UINT8", shape=(-1, planes, side, side)),
         TensorMetadata(name="score", datatype="FP32", shape=(-1, count)),
         TensorMetadata(name="findings", datatype="BYTES", shape=(-1,)),
         TensorMetadata(name="labels", datatype="UINT8", shape=(-1, -1)),

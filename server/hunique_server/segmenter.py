@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from hunique_models.image import check_size_bytes
 from hunique_models.manifest import Manifest
 from hunique_models.pipeline import PictureFindings, Pipeline
 from hunique_models.preparing import Prepared
+from hunique_models.seeing import Seen, closer_looks, looks_for_hands, shared_out, tiles_of
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_server.batcher import Answer, Batcher
 from hunique_server.caller import Caller, Priority
@@ -149,13 +151,13 @@ class Segmenter:
             prepared = await decoders.prepare(image, self._pipeline, wish.detail, caller)
             self._metrics.decode_duration.observe(prepared.decode_ns / 1e9)
             note_pixels(prepared.picture.height_px * prepared.picture.width_px)
-            answer = await self._run(prepared.looks.tiles, caller)
+            seen = await self._see(prepared, caller)
             (response, drawn), postprocess_ns = await loop.run_in_executor(
-                workers, self._finish, prepared, answer.result, wish, draw
+                workers, self._finish, prepared, seen.result, wish, draw
             )
         timings = response.provenance.timings
-        timings.decode_ns, timings.queue_ns = prepared.decode_ns, waited_ns + answer.queue_ns
-        timings.inference_ns, timings.postprocess_ns = answer.run_ns, postprocess_ns
+        timings.decode_ns, timings.queue_ns = prepared.decode_ns, waited_ns + seen.queue_ns
+        timings.inference_ns, timings.postprocess_ns = seen.run_ns, postprocess_ns
         timings.total_ns = time.monotonic_ns() - started_ns
         self._observe(response)
         note_examined(response)
@@ -180,6 +182,27 @@ class Segmenter:
         )
         return answer.result
 
+    async def _see(self, prepared: Prepared, caller: Caller) -> Answer[Seen]:
+        """All looks at a picture: at the whole of it, then at the hands that those found."""
+        looks, geometry = prepared.looks, self.manifest.geometry
+        first = await self._run(looks.tiles, caller)
+        seen = Seen(looks=looks, output=first.result)
+        if not looks_for_hands(prepared.picture.pixels, looks, geometry):
+            return Answer(seen, first.queue_ns, first.run_ns)
+        parts = await asyncio.get_running_loop().run_in_executor(
+            self._premises.workers,
+            closer_looks,
+            prepared.picture.pixels,
+            looks,
+            first.result,
+            geometry,
+        )
+        if not parts:
+            return Answer(seen, first.queue_ns, first.run_ns)
+        second = await self._run(tiles_of(parts), caller)
+        seen = replace(seen, closer=shared_out(parts, second.result))
+        return Answer(seen, first.queue_ns + second.queue_ns, first.run_ns + second.run_ns)
+
     async def _run(self, looks: Tiles, caller: Caller) -> Answer[EngineOutput]:
         """The answers to looks as one: from the first that is run to the last that is done."""
         answers = await self._batcher.submit(list(looks), caller)
@@ -192,12 +215,12 @@ class Segmenter:
     def _finish(
         self,
         prepared: Prepared,
-        output: EngineOutput,
+        seen: Seen,
         wish: Wish,
         draw: Callable[[PictureFindings], Drawn],
     ) -> tuple[tuple[pb.SegmentResponse, Drawn], int]:
         started_ns = time.monotonic_ns()
-        found = self._pipeline.finish(prepared, output, wish.classes)
+        found = self._pipeline.finish(prepared, seen, wish.classes)
         response = write_response(found, wish, self.model, self.manifest)
         return (response, draw(found)), time.monotonic_ns() - started_ns
 

@@ -33,7 +33,7 @@ def _check_form(manifest: Manifest, output: EngineOutput) -> None:
     side = manifest.geometry.input_size_px // manifest.geometry.output_stride_px
     count = len(manifest.classes)
     forms = (
-        ("probability", output.probability, (1, count, side, side), np.uint8),
+        ("probability", output.probability, (1, manifest.plane_count, side, side), np.uint8),
         ("score", output.score, (1, count), np.float32),
     )
     for name, values, shape, kind in forms:

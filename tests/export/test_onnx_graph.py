@@ -1,15 +1,18 @@
 """The exported graph: its shape, its freedom, and nothing of the machine that made it."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
 from hunique_export.onnx_graph import export_graph
 from hunique_training.checkpoint import ModelCheckpoint
 from hunique_training.evaluation.torch_engine import TorchEngine
+from hunique_training.hand_map.fitting import with_hand_map
 from hunique_training.network.cosa import CosaNetwork, NetworkConfig
 
 
@@ -54,6 +57,23 @@ def test_graph_computes_what_torch_computes(
     assert gap.max() <= 1
     assert np.ptp(probability) > 1
     np.testing.assert_allclose(score, expected.score, atol=1e-5)
+
+
+def test_hand_map_is_the_last_plane(model: ModelCheckpoint) -> None:
+    """A network that finds hands has a plane more, the same in both; the others do not change."""
+    taught = with_hand_map(model.network).eval()
+    torch.nn.init.normal_(taught.hand_map_head().weight, std=0.5)
+    export = export_graph(dataclasses.replace(model, network=taught))
+    session = onnxruntime.InferenceSession(export, providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(3).integers(0, 256, (2, 128, 128, 3), np.uint8)
+    probability, score = session.run(["probability", "score"], {"image": images})
+    expected, before = (TorchEngine(one).run(images) for one in (taught, model.network))
+    assert np.abs(probability.astype(np.int16) - expected.probability).max() <= 1
+    assert np.ptp(probability[:, -1]) > 20
+    np.testing.assert_array_equal(expected.probability[:, :-1], before.probability)
+    np.testing.assert_array_equal(expected.score, before.score)
+    assert probability.shape == (2, 5, 32, 32)
+    assert score.shape == (2, 4)
 
 
 def test_transformers_export_too() -> None:

@@ -16,7 +16,8 @@ from hunique_models.errors import ImageTooLargeError, UnknownClassError
 from hunique_models.findings import Status
 from hunique_models.geometry import OVERVIEW_LEVEL, Detail
 from hunique_models.image import DecodeLimits
-from hunique_models.pipeline import PictureFindings, Pipeline, picture_scores
+from hunique_models.pipeline import PictureFindings, Pipeline
+from hunique_models.seeing import Seen
 
 Encode = Callable[..., bytes]
 
@@ -97,17 +98,10 @@ def test_same_picture_same_answer(
     starts = np.cumsum([0, *(len(one.looks.looks) for one in prepared)])
     output = engine.run(np.concatenate([one.looks.tiles for one in prepared]))
     part = slice(starts[1], starts[2])
-    batched = pipeline.finish(
-        prepared[1], EngineOutput(output.probability[part], output.score[part])
-    )
+    own = EngineOutput(output.probability[part], output.score[part])
+    batched = pipeline.finish(prepared[1], Seen(looks=prepared[1].looks, output=own))
     assert _evidence(batched) == _evidence(alone)
     assert batched.look_count == alone.look_count == starts[2] - starts[1]
-
-
-def test_picture_score_is_that_of_its_surest_look() -> None:
-    """A feature that only a close look shows is still on the picture."""
-    scores = np.array([[0.1, 0.9], [0.7, 0.2]], np.float32)
-    np.testing.assert_array_equal(picture_scores(scores), np.array([0.7, 0.9], np.float32))
 
 
 @pytest.mark.parametrize("size_px", [(1, 1), (1, 400), (31, 400), (32, 32), (150, 400)])
@@ -167,8 +161,8 @@ def test_colours_refine_the_classes_whose_manifest_says_so(
     answer = cv2.resize(coarse, (side, side)).astype(np.uint8)
     answers = np.broadcast_to(answer, (1, len(manifest.classes), side, side)).copy()
     output = EngineOutput(answers, np.ones(answers.shape[:2], np.float32))
-    before = plain.merge(looks, output, red_square)
-    after = pipeline.merge(looks, output, red_square)
+    before = plain.merge(Seen(looks=looks, output=output), red_square)
+    after = pipeline.merge(Seen(looks=looks, output=output), red_square)
     truth = red_square[..., 1] == 0
     wrong = [int(((plane > 100) ^ truth).sum()) for plane in (before[0], after[0])]
     assert wrong[1] < wrong[0] / 2
@@ -192,6 +186,6 @@ def test_overview_counts_for_the_classes_whose_manifest_says_so(
     answers = np.full((len(looks.looks), len(manifest.classes), side, side), 40, np.uint8)
     answers[[look.level == OVERVIEW_LEVEL for look in looks.looks]] = 240
     output = EngineOutput(answers, np.ones(answers.shape[:2], np.float32))
-    merged = pipeline.merge(looks, output, red_square)
+    merged = pipeline.merge(Seen(looks=looks, output=output), red_square)
     assert (merged[0] > 40).all()
     assert (merged[1:] == 40).all()

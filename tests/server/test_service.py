@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hunique_models.engine import EngineOutput
+from hunique_models.bundle import Bundle
+from hunique_models.engine import EngineOutput, open_engine
+from hunique_models.pipeline import Pipeline
 from hunique_proto.v1 import hand_features_pb2 as pb
 
 Code = grpc.StatusCode
@@ -116,6 +118,31 @@ async def test_detail_says_how_closely_to_look(serve: Any, encode: Any) -> None:
         counts.append(answer.provenance.look_count)
     assert counts[0] == 1
     assert counts == sorted(set(counts))
+
+
+@pytest.mark.parametrize("decoder_processes", [0, 1])
+async def test_small_hands_are_looked_at_closely(
+    serve: Any,
+    encode: Any,
+    hand_finding_bundle: Bundle,
+    mark_on_a_small_hand: np.ndarray,
+    decoder_processes: int,
+) -> None:
+    """The server looks at them as the library does, many pictures at once, and counts the looks."""
+    image = encode(mark_on_a_small_hand)
+    served = await serve(bundles=(hand_finding_bundle.path,), decoder_processes=decoder_processes)
+    plain = encode(np.full((480, 640, 3), 128, np.uint8))
+    asked = [served.stub.Segment(_asks(one)) for one in (image, plain, image, plain)]
+    *others, last = await asyncio.gather(*asked)
+    marked = others[0]
+    expected = Pipeline(hand_finding_bundle.manifest).segment(
+        image, open_engine(hand_finding_bundle)
+    )
+    assert marked.findings[0].status == pb.STATUS_PRESENT
+    assert marked.findings[0].instances[0].area_px == expected.findings[0].instances[0].mask.area_px
+    assert marked.provenance.look_count == expected.look_count > last.provenance.look_count
+    assert last.findings[0].status == pb.STATUS_ABSENT
+    assert marked.provenance.timings.inference_ns > 0
 
 
 async def test_only_the_served_model_answers(serve: Any) -> None:

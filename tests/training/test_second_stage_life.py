@@ -230,9 +230,9 @@ def test_self_training_is_its_commands(tmp_path: Path, labelled_folder: Path) ->
     result = _train(*command, "--rounds", "1")
     told = result.output.splitlines()
     steps = [line.split()[1] for line in told if line.startswith("hunique-train ")]
-    assert steps == ["fit", "pseudo-labels", "fit-second-stage"]
+    assert steps == ["fit", "pseudo-labels", "fit-second-stage", "fit-hand-map"]
     assert all("drawn:4" in line for line in told if line.startswith("hunique-train "))
-    assert result.stdout.splitlines()[-1] == str(tmp_path / "round-1" / "model.pt")
+    assert result.stdout.splitlines()[-1] == str(tmp_path / "with-hands" / "model.pt")
     manifest = json.loads((tmp_path / "labels-1" / "manifest.json").read_text())
     assert (manifest["settings"]["source"], manifest["supervision"]) == ("served", "image")
     more = _done(*command, "--rounds", "2").splitlines()
@@ -242,7 +242,8 @@ def test_self_training_is_its_commands(tmp_path: Path, labelled_folder: Path) ->
     first, last = ([path.stat().st_mtime_ns for path in sheet] for sheet in sheets)
     assert len(first) == 5
     assert first == last  # copied, not drawn again
-    model = load_model(tmp_path / "round-2" / "model.pt")
+    model = load_model(tmp_path / "with-hands" / "model.pt")
+    assert not model.network.config.hand_map  # no picture here is without hands
     assert (model.training["stage"], model.supervision) == (2, "image")
     assert model.network.config.class_names == ("ring", "polished_nail")
     assert model.training["pixel_labels"]["supervision"] == "image"

@@ -20,6 +20,7 @@ from hunique_training.evaluate_command import LABELS, MODEL, evaluate_command
 from hunique_training.fit_command import fit_command
 from hunique_training.fitting import calibrate
 from hunique_training.guided_cam_command import guided_cam_command
+from hunique_training.hand_map_command import hand_map_command
 from hunique_training.inspect_command import inspect_command
 from hunique_training.pipeline_command import pipeline_command
 from hunique_training.pseudo_labels_command import pseudo_labels_command
@@ -53,6 +54,7 @@ main.add_command(evaluate_command)
 main.add_command(report_command)
 main.add_command(pseudo_labels_command)
 main.add_command(second_stage_command)
+main.add_command(hand_map_command)
 main.add_command(ratio_command)
 main.add_command(pipeline_command)
 main.add_command(self_train_command)

@@ -47,6 +47,7 @@ def manifest_of(model: ModelCheckpoint) -> Manifest:
             max_tile_zoom=MAX_TILE_ZOOM,
             level_mean=LevelMean.LOG_ODDS,
             sight_share=SIGHT_SHARE,
+            hand_plane=network.hand_map,
         ),
         classes=tuple(
             _class_spec(name, model.operating_point.get(name, _UNCHOSEN), seen, refinement)

@@ -1,9 +1,9 @@
 """`hunique-train self-train`: a model of CoSA, and networks that learn from its own labels.
 
-    fit -> (pseudo-labels --from served -> fit-second-stage), a round or more
+    fit -> (pseudo-labels --from served -> fit-second-stage), a round or more -> fit-hand-map
 
 Each step is the command of that name, printed before it runs; one that is finished is not
-done again. The model is that of the last round.
+done again. The model is that of the last round, which learns where hands are as well.
 """
 
 import shutil
@@ -30,7 +30,7 @@ from hunique_training.source_options import SOURCES_HELP
               "look. One source needs truth masks on val, for thresholds.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               show_envvar=True, help="Folder with the folders first, labels-1, round-1, "
-              "labels-2, ...")  # fmt: skip
+              "labels-2, ..., with-hands.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True,
               show_envvar=True, help="How often a network learns from the labels of the one "
               "before.")  # fmt: skip
@@ -40,7 +40,8 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
     """Train a model of CoSA, have it label its training pictures, train a network on that.
 
     Labels are what the model would be served as: with looks from near, thresholds chosen on val
-    and borders refined along colours.
+    and borders refined along colours. Where enough pictures show no hand, the model learns to find
+    hands on large photographs too.
     """
     data, device = words_of(options, "data"), words_of(options, "device")
     training, network = training_words(options), words_of(options, "network")
@@ -57,7 +58,12 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
         run = following
         second = ["--labels", str(labels), *data, *training, *network, *device]
         run_once(context, "fit-second-stage", run, second)
-    click.echo(run / "model.pt")
+    finished = out / "with-hands"
+    _take_drawn(out / "first", finished)
+    last = [str(run / "model.pt"), *data, "--if-possible"]
+    last += [*words_of(options, "steps", "seed"), *device]
+    run_once(context, "fit-hand-map", finished, last)
+    click.echo(finished / "model.pt")
 
 
 def _take_drawn(first: Path, folder: Path) -> None:

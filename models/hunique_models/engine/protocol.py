@@ -25,7 +25,8 @@ class EngineOutput(NamedTuple):
     """Answers of N looks."""
 
     probability: NDArray[np.uint8]
-    """(N, C, h, w): 255 times the pixel probability of each class."""
+    """(N, P, h, w): 255 times the pixel probability of each class, and last that of a hand, where
+    the model has such a plane."""
     score: NDArray[np.float32]
     """(N, C): image-level probability as the classifier gives it, not calibrated."""
 

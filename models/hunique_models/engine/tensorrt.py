@@ -70,6 +70,7 @@ class TensorRTEngine:
         self._size_px = geometry.input_size_px
         self._map_px = geometry.input_size_px // geometry.output_stride_px
         self._class_count = len(bundle.manifest.classes)
+        self._plane_count = bundle.manifest.plane_count
         self._max_batch = int(self._engine.get_tensor_profile_shape("image", 0)[2][0])
 
     def describe(self) -> EngineInfo:
@@ -96,7 +97,7 @@ class TensorRTEngine:
     def _run(self, images: NDArray[np.uint8]) -> EngineOutput:
         count = len(images)
         side = self._map_px
-        probability = np.empty((count, self._class_count, side, side), np.uint8)
+        probability = np.empty((count, self._plane_count, side, side), np.uint8)
         score = np.empty((count, self._class_count), np.float32)
         host: dict[str, NDArray[Any]] = {
             "image": np.ascontiguousarray(images),

@@ -14,7 +14,7 @@ from hunique_models.engine import Engine
 from hunique_models.errors import InputError
 from hunique_models.geometry import Detail
 from hunique_models.manifest import Manifest
-from hunique_models.pipeline import Pipeline, picture_scores
+from hunique_models.pipeline import Pipeline
 from hunique_training.evaluation.borders import BorderRule
 from hunique_training.evaluation.evidence import PictureEvidence, gather_evidence
 from hunique_training.evaluation.truth import TruthPicture, read_truth
@@ -75,12 +75,10 @@ def look_at(
         DataError: a mask cannot be used.
     """
     prepared = pipeline.prepare(truth.picture.path.read_bytes(), detail)
-    output = engine.run(prepared.looks.tiles)
-    size = (prepared.picture.height_px, prepared.picture.width_px)
-    merged = pipeline.merge(prepared.looks, output, prepared.picture.pixels)
-    return gather_evidence(
-        truth, _enlarged(merged, *size), picture_scores(output.score), border_rule
-    )
+    pixels = prepared.picture.pixels
+    seen = pipeline.see(pixels, prepared.looks, engine)
+    merged = _enlarged(pipeline.merge(seen, pixels), pixels.shape[0], pixels.shape[1])
+    return gather_evidence(truth, merged, seen.scores(), border_rule)
 
 
 def _enlarged(planes: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -29,6 +29,8 @@ class CosaOutput(NamedTuple):
     layer_logits: torch.Tensor | None = None
     """(B, layers, C) of every class by every hidden layer of the CAM head, in training, where
     it has several: all are taught, and each class is drawn by one."""
+    hand_logits: torch.Tensor | None = None
+    """(B, 1, h, w) of a hand at a place, where the network has a hand map."""
 
     @property
     def taught_logits(self) -> torch.Tensor:
@@ -86,6 +88,9 @@ class NetworkConfig:
     local_noise: tuple[float, ...] = ()
     """By class, noise on what the CAM head `local` sees at a training step, in deviations of
     the features. Empty: none."""
+    hand_map: bool = False
+    """Whether it says where hands are, from its last features. Taught by
+    `hunique_training.hand_map` once everything else is."""
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -112,7 +117,9 @@ class NetworkConfig:
     def for_classes(self, class_names: tuple[str, ...]) -> Self:
         """The same for other classes, with nothing that was chosen for one of these."""
         plain = self.serving_segmentation_alone()
-        return replace(plain, class_names=class_names, local_top_shares=(), local_noise=())
+        return replace(
+            plain, class_names=class_names, local_top_shares=(), local_noise=(), hand_map=False
+        )
 
 
 class CosaNetwork(nn.Module):
@@ -133,6 +140,17 @@ class CosaNetwork(nn.Module):
         self.classifier = self._build_cam_head(count)
         self.auxiliary_classifier = CamHead(self.encoder.auxiliary_channels, count, top_share=share)
         self.decoder = self._build_decoder(count)
+        self.hand_map = nn.Conv2d(self.encoder.final_channels, 1, 1) if config.hand_map else None
+
+    def hand_map_head(self) -> nn.Conv2d:
+        """What the hand map is drawn by.
+
+        Raises:
+            ValueError: the network has none.
+        """
+        if self.hand_map is None:
+            raise ValueError("the network was built without a hand map")
+        return self.hand_map
 
     def _build_cam_head(self, class_count: int) -> CamHead | ProjectedCamHead:
         share = self.config.pooling_top_share
@@ -188,7 +206,10 @@ class CosaNetwork(nn.Module):
         logits, cam, by_layer = self._classify(self._seen_by_classifier(features))
         auxiliary_logits, auxiliary_cam = self.auxiliary_classifier(features.auxiliary)
         segmentation = self.decoder(features)
-        return CosaOutput(logits, auxiliary_logits, cam, auxiliary_cam, segmentation, by_layer)
+        hand = self.hand_map(features.final) if self.hand_map is not None else None
+        return CosaOutput(
+            logits, auxiliary_logits, cam, auxiliary_cam, segmentation, by_layer, hand
+        )
 
     def _classify(
         self, features: torch.Tensor

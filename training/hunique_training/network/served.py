@@ -37,13 +37,18 @@ class ServedNetwork(nn.Module):
             image: (N, S, S, 3) uint8 sRGB.
 
         Returns:
-            `probability` (N, C, S/stride, S/stride) uint8: 255 times the pixel probability of
-            each class, background left out; `score` (N, C) float32: image-level probability
-            as the classifier gives it, not calibrated.
+            `probability` (N, P, S/stride, S/stride) uint8: 255 times the pixel probability of
+            each class, background left out, and last that of a hand where the network has a
+            hand map; `score` (N, C) float32: image-level probability as the classifier gives
+            it, not calibrated.
         """
         pixels = image.float().permute(0, 3, 1, 2) / 255
         output = self.network(pixels)
         probability = self._pixel_probability(output)
+        if output.hand_logits is not None:
+            size = probability.shape[-2:]
+            hand = interpolate(output.hand_logits, size=size, mode="bilinear", align_corners=False)
+            probability = torch.cat([probability, hand.sigmoid()], dim=1)
         quantised = (probability * 255 + 0.5).to(torch.uint8)
         return quantised, output.class_logits.sigmoid()
 

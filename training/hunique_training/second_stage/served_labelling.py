@@ -47,7 +47,7 @@ class ServedLabeller:
         if all(label is False for label in labels):
             return np.zeros((height, width), np.uint8)
         looks = self._pipeline.look_at(pixels, Detail.STANDARD)
-        merged = self._pipeline.merge(looks, self._engine.run(looks.tiles), pixels)
+        merged = self._pipeline.merge(self._pipeline.see(pixels, looks, self._engine), pixels)
         strength = relative_to_borders(merged, self._borders)
         strength[[label is False for label in labels]] = 0
         unknown = torch.tensor([label is None for label in labels])
