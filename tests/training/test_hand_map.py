@@ -26,7 +26,7 @@ Pixels = NDArray[np.uint8]
 
 
 def _composed(count: int = 60) -> list[Composed]:
-    return [compose([HAND], [OTHER], 64, np.random.default_rng(seed)) for seed in range(count)]
+    return [compose([[HAND]], [OTHER], 64, np.random.default_rng(seed)) for seed in range(count)]
 
 
 def test_hands_are_put_where_the_box_says() -> None:
@@ -49,9 +49,25 @@ def test_hands_are_put_where_the_box_says() -> None:
     assert max(sides) > 48
 
 
+def test_kinds_are_as_likely_as_each_other() -> None:
+    """One arm counts as much as a hundred nails."""
+    arm, nail = np.full((40, 30, 3), 250, np.uint8), np.full((40, 30, 3), 5, np.uint8)
+    squares = [
+        compose([[nail] * 100, [arm]], [OTHER], 64, np.random.default_rng(seed))
+        for seed in range(80)
+    ]
+    middles = [
+        int(one.pixels[sum(one.box[1::2]) // 2, sum(one.box[::2]) // 2, 0])
+        for one in squares
+        if one.has_hand
+    ]
+    arms = sum(value > 200 for value in middles)
+    assert 0.3 < arms / len(middles) < 0.7
+
+
 def test_a_square_follows_from_its_generator() -> None:
     """The same numbers give the same square, so runs can be repeated."""
-    first, again = (compose([HAND], [OTHER], 64, np.random.default_rng(5)) for _ in range(2))
+    first, again = (compose([[HAND]], [OTHER], 64, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.box == again.box
 

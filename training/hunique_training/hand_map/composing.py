@@ -37,18 +37,22 @@ class Composed:
 
 
 def compose(
-    hands: Sequence[Pixels], others: Sequence[Pixels], side_px: int, rng: np.random.Generator
+    hands: Sequence[Sequence[Pixels]],
+    others: Sequence[Pixels],
+    side_px: int,
+    rng: np.random.Generator,
 ) -> Composed:
     """One square; every other one on average shows a hand.
 
     Args:
-        hands: (H, W, 3) uint8 pictures that show a hand.
-        others: such that show none.
+        hands: (H, W, 3) uint8 pictures that show a hand, kind by kind: all kinds are as likely,
+            or a few arms would be lost among many nails.
+        others: pictures that show none.
         side_px: S.
         rng: of everything random.
     """
     has_hand = bool(rng.random() < 0.5)
-    pool = hands if has_hand else others
+    pool = hands[int(rng.integers(len(hands)))] if has_hand else others
     top = _placed(pool[int(rng.integers(len(pool)))], side_px, rng)
     if rng.random() < PLAIN_PROBABILITY:
         canvas = plain_background(side_px, side_px, rng)

@@ -109,7 +109,7 @@ def fit_hand_map(request: HandMapRequest) -> Path:
 
 def _taught(
     model: ModelCheckpoint,
-    hands: Sequence[Pixels],
+    hands: Sequence[Sequence[Pixels]],
     others: Sequence[Pixels],
     request: HandMapRequest,
 ) -> ModelCheckpoint:
@@ -120,7 +120,7 @@ def _taught(
     facts = {
         "steps": request.steps,
         "seed": request.seed,
-        "pictures_with_hands": len(hands),
+        "pictures_with_hands": sum(map(len, hands)),
         "pictures_without": len(others),
         "duration_s": round(time.monotonic() - started_s),
     }
@@ -140,23 +140,26 @@ def with_hand_map(network: CosaNetwork) -> CosaNetwork:
     return copy
 
 
-def _kinds(pictures: Sequence[LabelledPicture]) -> tuple[list[Pixels], list[Pixels]]:
-    """Pixels of readable pictures that show hands, and of those that do not."""
+def _kinds(pictures: Sequence[LabelledPicture]) -> tuple[list[list[Pixels]], list[Pixels]]:
+    """Pixels of readable pictures that show hands, kind by kind, and of those that do not."""
     cache = PictureCache(CACHE_SIDE_PX)
-    readable = cache.keep_readable(list(pictures))
-    hands = [cache.pixels(one.path) for one in readable if not one.is_background]
-    others = [cache.pixels(one.path) for one in readable if one.is_background]
+    hands: dict[str, list[Pixels]] = {}
+    others: list[Pixels] = []
+    for one in cache.keep_readable(list(pictures)):
+        kind = others if one.is_background else hands.setdefault(one.kind, [])
+        kind.append(cache.pixels(one.path))
     if not hands or len(others) < MIN_OTHERS:
         raise TooFewOthersError(
             f"expected training pictures with hands and at least {MIN_OTHERS} without (kind "
-            f"background in the label file), found {len(hands)} and {len(others)}"
+            f"background in the label file), found {sum(map(len, hands.values()))} and "
+            f"{len(others)}"
         )
-    return hands, others
+    return list(hands.values()), others
 
 
 def _train(
     network: CosaNetwork,
-    hands: Sequence[Pixels],
+    hands: Sequence[Sequence[Pixels]],
     others: Sequence[Pixels],
     side_px: int,
     request: HandMapRequest,
