@@ -1,7 +1,8 @@
 """The client for threads: one picture, many pictures, the model's description."""
 
 import os
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Generator, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +16,7 @@ from hunique_client.channel import (
 from hunique_client.connection import open_channel
 from hunique_client.credentials import Credentials
 from hunique_client.errors import error_of_rpc
-from hunique_client.many import ManyPictures
+from hunique_client.many import ManyPictures, end
 from hunique_client.private_server import PrivateServer
 from hunique_client.requests import Source, make_request, make_wish
 from hunique_client.results import (
@@ -55,6 +56,7 @@ class HuniqueClient:
             credentials = Credentials()
         self._channel = open_channel(self.address, credentials or Credentials.from_environment())
         self._stub = pb_grpc.HandFeaturesStub(self._channel)
+        self._readers: set[threading.Thread] = set()
 
     def segment(
         self,
@@ -93,7 +95,7 @@ class HuniqueClient:
         outputs: Iterable[str] | None = None,
         detail: str | None = None,
         model: str = "",
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Find the features of many pictures; outcomes come as they are ready.
 
         Pictures are read a few at a time and while outcomes are asked for, so `images` may
@@ -115,7 +117,7 @@ class HuniqueClient:
         wish = make_wish(classes, outputs, detail, model)
         # a private server that ended does not come back
         waits_s = RECONNECT_S if self._private is None else ()
-        return ManyPictures(self._stub, images, wish, waits_s).outcomes()
+        return ManyPictures(self._stub, images, wish, waits_s, self._readers).outcomes()
 
     def describe_model(self, name: str = "") -> ModelDescription:
         """What a model is.
@@ -136,8 +138,10 @@ class HuniqueClient:
             raise error_of_rpc(error) from error
 
     def close(self) -> None:
-        """Close the channel, and end the private server if there is one."""
+        """Close the channel with its streams, and end the private server if there is one."""
         self._channel.close()
+        for reader in tuple(self._readers):
+            end(reader)
         if self._private is not None:
             self._private.close()
 

@@ -10,7 +10,7 @@ outcomes. `hunique_client.aio_many` is the same for asyncio.
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from queue import Empty, SimpleQueue
 
 import grpc
@@ -36,6 +36,10 @@ Inbox = SimpleQueue[pb.SegmentStreamResponse | grpc.RpcError | None]
 """What came; an error or None where the stream ended."""
 
 
+CANCEL_S = 10.0
+"""How long a reader may take to end once its call is cancelled; it takes moments."""
+
+
 class ManyPictures:
     """One run over many pictures.
 
@@ -44,6 +48,7 @@ class ManyPictures:
         sources: the pictures.
         wish: what is wanted of them.
         waits_s: pauses between tries to reach a server that went away.
+        readers: where the threads stand that take what comes, as long as they run.
     """
 
     def __init__(
@@ -52,8 +57,10 @@ class ManyPictures:
         sources: Iterable[Source],
         wish: Wish,
         waits_s: tuple[float, ...],
+        readers: set[threading.Thread],
     ) -> None:
         self._stub = stub
+        self._readers = readers
         self._wish = wish
         self._ledger = Ledger(sources)
         self._requests: dict[str, pb.SegmentRequest] = {}  # of pictures under way
@@ -61,7 +68,7 @@ class ManyPictures:
         self._waits_left = iter(waits_s)
         self._max_bytes = 0
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Generator[Outcome, None, None]:
         """Outcomes as they come, in any order.
 
         Raises:
@@ -102,6 +109,7 @@ class ManyPictures:
         inbox: Inbox = SimpleQueue()
         call = self._stub.SegmentStream(iter(outbox.get, None))
         reader = threading.Thread(target=_read, args=(call, inbox), daemon=True)
+        self._readers.add(reader)
         reader.start()
         self._ledger.start_over()
         try:
@@ -111,6 +119,8 @@ class ManyPictures:
         finally:
             outbox.put(None)
             call.cancel()
+            end(reader)
+            self._readers.discard(reader)
 
     def _exchange(self, outbox: Outbox, inbox: Inbox) -> Iterator[Outcome]:
         while True:
@@ -145,6 +155,15 @@ class ManyPictures:
         else:
             self._requests[request_id] = request
             outbox.put(request)
+
+
+def end(reader: threading.Thread) -> None:
+    """Wait for the thread of a call that was cancelled.
+
+    Were it stopped by the end of the program while it holds a lock of gRPC, the program would
+    wait for that lock for ever when it forgets the call.
+    """
+    reader.join(CANCEL_S)
 
 
 def _next_of(inbox: Inbox) -> pb.SegmentStreamResponse | grpc.RpcError | None:

@@ -266,6 +266,9 @@ def _provenance(block: pb.Provenance) -> dict[str, Any]:
         "colour_profile": block.colour_profile,
         "detail": _word(pb.Detail, block.detail),
         "look_count": block.look_count,
+        "hand_regions_xywh_px": [
+            [one.x_px, one.y_px, one.width_px, one.height_px] for one in block.hand_regions
+        ],
         "remarks": list(block.remarks),
         "model": {
             "name": block.model.name,

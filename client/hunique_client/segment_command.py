@@ -1,5 +1,6 @@
 """`hunique-client segment`: from inputs to tables, documents, folders and an exit code."""
 
+import contextlib
 import hashlib
 import io
 import sys
@@ -102,14 +103,17 @@ def run_job(job: Job, open_client: Callable[[], HuniqueClient]) -> int:
         try:
             with shown_progress(len(names)) as advance:
                 run = _Run(job, folder, model.sha256, tally, advance)
-                for outcome in client.segment_many(
+                # closed here, whatever happens: an error that is on its way out would keep it
+                outcomes = client.segment_many(
                     run.sources(names),
                     classes=job.classes,
                     outputs=job.outputs,
                     detail=job.detail,
                     model=job.model,
-                ):
-                    run.report(outcome)
+                )
+                with contextlib.closing(outcomes):
+                    for outcome in outcomes:
+                        run.report(outcome)
         finally:
             if len(names) > 1:
                 print(tally, file=sys.stderr)

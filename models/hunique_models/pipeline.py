@@ -20,7 +20,7 @@ from hunique_models.image import DecodeLimits, Picture
 from hunique_models.manifest import Manifest
 from hunique_models.merging import merge_looks
 from hunique_models.preparing import Looks, Prepared, look_at, prepare
-from hunique_models.regions import lay_in
+from hunique_models.regions import Region, lay_in
 from hunique_models.seeing import Seen, see
 from hunique_models.sight import counting_looks, counting_parts
 
@@ -35,6 +35,8 @@ class PictureFindings:
     """One for each class of the model."""
     look_count: int
     """Looks that were run."""
+    regions: tuple[Region, ...] = ()
+    """Hands that were looked at as pictures of their own."""
 
 
 class Pipeline:
@@ -117,7 +119,12 @@ class Pipeline:
         merged = self.merge(seen, picture.pixels)
         scores = seen.scores().tolist()
         findings = find(picture.pixels, merged, scores, self.manifest, wanted, regions=seen.regions)
-        return PictureFindings(picture=picture, findings=findings, look_count=seen.look_count)
+        return PictureFindings(
+            picture=picture,
+            findings=findings,
+            look_count=seen.look_count,
+            regions=seen.regions,
+        )
 
     def segment(
         self,

@@ -104,6 +104,10 @@ def _provenance(found: PictureFindings, wish: Wish, model: pb.ModelIdentity) -> 
         detail=_DETAIL_VALUES[wish.detail],
         look_count=found.look_count,
         remarks=picture.remarks,
+        hand_regions=[
+            pb.Box(x_px=one.x_px, y_px=one.y_px, width_px=one.width_px, height_px=one.height_px)
+            for one in found.regions
+        ],
     )
 
 

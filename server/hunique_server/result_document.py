@@ -62,6 +62,9 @@ def _provenance(provenance: pb.Provenance) -> dict[str, Any]:
         "colour_profile": provenance.colour_profile,
         "detail": _word(pb.Detail.Name(provenance.detail)),
         "look_count": provenance.look_count,
+        "hand_regions_xywh_px": [
+            [one.x_px, one.y_px, one.width_px, one.height_px] for one in provenance.hand_regions
+        ],
         "remarks": list(provenance.remarks),
         "model": {
             "name": model.name,

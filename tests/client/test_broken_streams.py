@@ -139,6 +139,40 @@ def test_silent_stream_is_given_up(
     released.set()
 
 
+@pytest.fixture
+def threads_before() -> set[threading.Thread]:
+    """Threads that were there before."""
+    return set(threading.enumerate())
+
+
+def _readers(before: set[threading.Thread]) -> list[str]:
+    """Threads that came since and are in the client's own code."""
+    return [one.name for one in set(threading.enumerate()) - before if "_read" in one.name]
+
+
+def test_no_thread_outlives_a_stream(
+    scripted: tuple[Any, str], threads_before: set[threading.Thread]
+) -> None:
+    """Left in the middle, or kept by an error on its way out, it is closed with its client.
+
+    A thread inside gRPC that the end of a program stops leaves a lock locked, and the program
+    hangs when it forgets the call.
+    """
+    script, address = scripted
+    script.streams = [_serve_all, _serve_all]
+    with HuniqueClient(address) as client:
+        outcomes = client.segment_many(TWENTY)
+        next(outcomes)
+        assert _readers(threads_before)
+        outcomes.close()
+        assert _readers(threads_before) == []
+    with HuniqueClient(address) as client:
+        kept = client.segment_many(TWENTY)
+        next(kept)
+        assert _readers(threads_before)
+    assert _readers(threads_before) == []
+
+
 def test_ctrl_c_is_noticed_whenever_it_comes(scripted: tuple[Any, str]) -> None:
     """Also where it does not wake the wait: one that arrives just before it, or elsewhere."""
     script, address = scripted

@@ -142,6 +142,10 @@ async def test_small_hands_are_looked_at_closely(
     assert marked.findings[0].instances[0].area_px == expected.findings[0].instances[0].mask.area_px
     assert marked.provenance.look_count == expected.look_count > last.provenance.look_count
     assert last.findings[0].status == pb.STATUS_ABSENT
+    (region,) = marked.provenance.hand_regions
+    assert (region.x_px < 400, region.x_px + region.width_px > 480) == (True, True)
+    assert (region.y_px < 100, region.y_px + region.height_px > 180) == (True, True)
+    assert not last.provenance.hand_regions
     assert marked.provenance.timings.inference_ns > 0
 
 

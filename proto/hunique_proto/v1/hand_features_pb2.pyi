@@ -95,7 +95,7 @@ class PictureError(_message.Message):
     def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("input_sha256", "input_size_bytes", "input_format", "raw_size", "upright_size", "exif_orientation", "frame_count", "colour_profile", "model", "detail", "look_count", "timings", "remarks")
+    __slots__ = ("input_sha256", "input_size_bytes", "input_format", "raw_size", "upright_size", "exif_orientation", "frame_count", "colour_profile", "model", "detail", "look_count", "timings", "remarks", "hand_regions")
     INPUT_SHA256_FIELD_NUMBER: _ClassVar[int]
     INPUT_SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     INPUT_FORMAT_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,7 @@ class Provenance(_message.Message):
     LOOK_COUNT_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     REMARKS_FIELD_NUMBER: _ClassVar[int]
+    HAND_REGIONS_FIELD_NUMBER: _ClassVar[int]
     input_sha256: str
     input_size_bytes: int
     input_format: str
@@ -122,7 +123,8 @@ class Provenance(_message.Message):
     look_count: int
     timings: Timings
     remarks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, input_sha256: _Optional[str] = ..., input_size_bytes: _Optional[int] = ..., input_format: _Optional[str] = ..., raw_size: _Optional[_Union[Size, _Mapping]] = ..., upright_size: _Optional[_Union[Size, _Mapping]] = ..., exif_orientation: _Optional[int] = ..., frame_count: _Optional[int] = ..., colour_profile: _Optional[str] = ..., model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., detail: _Optional[_Union[Detail, str]] = ..., look_count: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
+    hand_regions: _containers.RepeatedCompositeFieldContainer[Box]
+    def __init__(self, input_sha256: _Optional[str] = ..., input_size_bytes: _Optional[int] = ..., input_format: _Optional[str] = ..., raw_size: _Optional[_Union[Size, _Mapping]] = ..., upright_size: _Optional[_Union[Size, _Mapping]] = ..., exif_orientation: _Optional[int] = ..., frame_count: _Optional[int] = ..., colour_profile: _Optional[str] = ..., model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., detail: _Optional[_Union[Detail, str]] = ..., look_count: _Optional[int] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., remarks: _Optional[_Iterable[str]] = ..., hand_regions: _Optional[_Iterable[_Union[Box, _Mapping]]] = ...) -> None: ...
 
 class Size(_message.Message):
     __slots__ = ("width", "height")
