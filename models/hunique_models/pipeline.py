@@ -6,7 +6,7 @@
 A server runs the parts in different places; `segment` runs them in one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hunique_models.colour_refinement import refine
 from hunique_models.engine.protocol import Engine, EngineOutput
 from hunique_models.findings import ClassFinding, find
-from hunique_models.geometry import Detail
+from hunique_models.geometry import Detail, Look
 from hunique_models.image import DecodeLimits, Picture
 from hunique_models.manifest import Manifest
 from hunique_models.merging import merge_looks
@@ -83,20 +83,20 @@ class Pipeline:
             return merged
         whole_counts, *parts_count = counting_parts(seen.part_scores(), self.manifest.classes)
         merged[~whole_counts] = 0
-        for (part, output), counts in zip(seen.closer, parts_count, strict=True):
-            own = self._merge_looks(part.looks, output, part.region.cut(pixels))
+        for part, counts in zip(seen.closer, parts_count, strict=True):
+            own = self._merge_looks(part.looks, part.output, part.region.cut(pixels))
             own[~counts] = 0
             lay_in(merged, own, part.region, pixels.shape[:2])
         return merged
 
     def _merge_looks(
-        self, looks: Looks, output: EngineOutput, pixels: NDArray[np.uint8]
+        self, looks: Sequence[Look], output: EngineOutput, pixels: NDArray[np.uint8]
     ) -> NDArray[np.uint8]:
         classes, geometry = self.manifest.classes, self.manifest.geometry
         height_px, width_px = pixels.shape[:2]
-        counts = counting_looks(looks.looks, output.score, classes, geometry.sight_share)
+        counts = counting_looks(looks, output.score, classes, geometry.sight_share)
         planes = output.probability[:, : len(classes)]
-        merged = merge_looks(planes, looks.looks, height_px, width_px, geometry, counts)
+        merged = merge_looks(planes, looks, height_px, width_px, geometry, counts)
         return refine(merged, pixels, [spec.refinement for spec in classes])
 
     def finish(

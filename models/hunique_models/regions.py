@@ -32,6 +32,8 @@ MAX_SIDE_SHARE = 0.6
 """A region larger than this share of the picture's longer side would be seen little closer."""
 SOFT_SHARE = 0.1
 """Along its edges, over this share of its side, a region's map gives way to the picture's."""
+MAX_AREAS = 64
+"""The surest ones are joined to regions: a picture of noise has thousands."""
 MAX_REGIONS = 8
 """The surest ones are looked at: time is limited, whatever a picture shows."""
 _LEVELS = (WHOLE_LEVEL, WHOLE_LEVEL + 1)
@@ -88,8 +90,7 @@ def find_regions(
     """
     found = merge_hands(hand_planes, looks, height_px, width_px, geometry)
     times = max(height_px, width_px) / max(found.shape)
-    boxes = _joined(_boxes(found))
-    boxes.sort(key=lambda box: (-box.sureness, box.left, box.upper))
+    boxes = _surest(_joined(_surest(_boxes(found))[:MAX_AREAS]))
     regions = [_region(box, times, height_px, width_px) for box in boxes]
     largest_px = MAX_SIDE_SHARE * max(height_px, width_px)
     fitting = [one for one in regions if max(one.width_px, one.height_px) <= largest_px]
@@ -221,6 +222,11 @@ def _boxes(found: NDArray[np.uint8]) -> list[_Box]:
             )
             boxes.append(box)
     return boxes
+
+
+def _surest(boxes: list[_Box]) -> list[_Box]:
+    """The same, the surest first."""
+    return sorted(boxes, key=lambda box: (-box.sureness, box.left, box.upper))
 
 
 def _joined(boxes: list[_Box]) -> list[_Box]:

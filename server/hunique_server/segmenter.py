@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -20,7 +19,8 @@ from hunique_models.image import check_size_bytes
 from hunique_models.manifest import Manifest
 from hunique_models.pipeline import PictureFindings, Pipeline
 from hunique_models.preparing import Prepared
-from hunique_models.seeing import Seen, closer_looks, looks_for_hands, shared_out, tiles_of
+from hunique_models.regions import Region
+from hunique_models.seeing import Seen, SeenRegion, hands_on, look_closer, looks_for_hands
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_server.batcher import Answer, Batcher
 from hunique_server.caller import Caller, Priority
@@ -183,25 +183,25 @@ class Segmenter:
         return answer.result
 
     async def _see(self, prepared: Prepared, caller: Caller) -> Answer[Seen]:
-        """All looks at a picture: at the whole of it, then at the hands that those found."""
-        looks, geometry = prepared.looks, self.manifest.geometry
+        """All looks at a picture: at the whole of it, then at each hand that those found."""
+        loop, workers = asyncio.get_running_loop(), self._premises.workers
+        pixels, looks = prepared.picture.pixels, prepared.looks
+        geometry = self.manifest.geometry
         first = await self._run(looks.tiles, caller)
-        seen = Seen(looks=looks, output=first.result)
-        if not looks_for_hands(prepared.picture.pixels, looks, geometry):
-            return Answer(seen, first.queue_ns, first.run_ns)
-        parts = await asyncio.get_running_loop().run_in_executor(
-            self._premises.workers,
-            closer_looks,
-            prepared.picture.pixels,
-            looks,
-            first.result,
-            geometry,
-        )
-        if not parts:
-            return Answer(seen, first.queue_ns, first.run_ns)
-        second = await self._run(tiles_of(parts), caller)
-        seen = replace(seen, closer=shared_out(parts, second.result))
-        return Answer(seen, first.queue_ns + second.queue_ns, first.run_ns + second.run_ns)
+        answers, closer = [first], []
+        regions: tuple[Region, ...] = ()
+        if looks_for_hands(pixels, looks, geometry):
+            regions = await loop.run_in_executor(
+                workers, hands_on, pixels, looks, first.result, geometry
+            )
+        for region in regions:
+            own = await loop.run_in_executor(workers, look_closer, pixels, region, looks, geometry)
+            answer = await self._run(own.tiles, caller)
+            answers.append(answer)
+            closer.append(SeenRegion(region=region, looks=own.looks, output=answer.result))
+        seen = Seen(looks=looks.looks, output=first.result, closer=tuple(closer))
+        queue_ns = sum(answer.queue_ns for answer in answers)
+        return Answer(seen, queue_ns, sum(answer.run_ns for answer in answers))
 
     async def _run(self, looks: Tiles, caller: Caller) -> Answer[EngineOutput]:
         """The answers to looks as one: from the first that is run to the last that is done."""

@@ -99,7 +99,7 @@ def test_same_picture_same_answer(
     output = engine.run(np.concatenate([one.looks.tiles for one in prepared]))
     part = slice(starts[1], starts[2])
     own = EngineOutput(output.probability[part], output.score[part])
-    batched = pipeline.finish(prepared[1], Seen(looks=prepared[1].looks, output=own))
+    batched = pipeline.finish(prepared[1], Seen(looks=prepared[1].looks.looks, output=own))
     assert _evidence(batched) == _evidence(alone)
     assert batched.look_count == alone.look_count == starts[2] - starts[1]
 
@@ -161,8 +161,8 @@ def test_colours_refine_the_classes_whose_manifest_says_so(
     answer = cv2.resize(coarse, (side, side)).astype(np.uint8)
     answers = np.broadcast_to(answer, (1, len(manifest.classes), side, side)).copy()
     output = EngineOutput(answers, np.ones(answers.shape[:2], np.float32))
-    before = plain.merge(Seen(looks=looks, output=output), red_square)
-    after = pipeline.merge(Seen(looks=looks, output=output), red_square)
+    before = plain.merge(Seen(looks=looks.looks, output=output), red_square)
+    after = pipeline.merge(Seen(looks=looks.looks, output=output), red_square)
     truth = red_square[..., 1] == 0
     wrong = [int(((plane > 100) ^ truth).sum()) for plane in (before[0], after[0])]
     assert wrong[1] < wrong[0] / 2
@@ -186,6 +186,6 @@ def test_overview_counts_for_the_classes_whose_manifest_says_so(
     answers = np.full((len(looks.looks), len(manifest.classes), side, side), 40, np.uint8)
     answers[[look.level == OVERVIEW_LEVEL for look in looks.looks]] = 240
     output = EngineOutput(answers, np.ones(answers.shape[:2], np.float32))
-    merged = pipeline.merge(Seen(looks=looks, output=output), red_square)
+    merged = pipeline.merge(Seen(looks=looks.looks, output=output), red_square)
     assert (merged[0] > 40).all()
     assert (merged[1:] == 40).all()

@@ -1,6 +1,7 @@
 """Hands that are small on a photograph are found, and looked at as pictures of their own."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -70,6 +71,18 @@ def test_the_surest_come_first_and_others_are_left() -> None:
     assert len(found) == MAX_REGIONS < len(sizes)
     widths = [region.width_px for region in found]
     assert widths == sorted(widths, reverse=True)
+
+
+def test_noise_takes_no_time() -> None:
+    """Thousands of areas, each beside the next, are neither compared nor joined one by one."""
+    plane = np.zeros((1, 256, 256), np.uint8)
+    for column in range(0, 249, 7):
+        plane[0, ::2, column : column + 6] = 250
+    look = Look(x_px=0, y_px=0, scale=0.1, level=0)
+    geometry = dataclasses.replace(GEOMETRY, input_size_px=256)
+    started_s = time.monotonic()
+    find_regions(plane, [look], 2560, 2560, geometry)
+    assert time.monotonic() - started_s < 5
 
 
 def test_two_parts_of_one_hand_are_one_region() -> None:

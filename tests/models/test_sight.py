@@ -78,6 +78,6 @@ def test_small_features_of_large_pictures_get_their_mask(
         answers[far] = 2
         scores = np.where(far, 0.001, 0.999).astype(np.float32)
         output = EngineOutput(answers, np.repeat(scores[:, None], count, axis=1))
-        masks.append(pipeline.merge(Seen(looks=looks, output=output), red_square))
+        masks.append(pipeline.merge(Seen(looks=looks.looks, output=output), red_square))
     assert masks[0].max() < 200
     assert masks[1].min() > 240
