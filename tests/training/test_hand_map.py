@@ -11,7 +11,12 @@ import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
+from hunique_training.checkpoint import (
+    ClassOperatingPoint,
+    ModelCheckpoint,
+    load_model,
+    save_model,
+)
 from hunique_training.cli import main
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.hand_map.composing import Composed, compose
@@ -113,7 +118,9 @@ def model(tmp_path: Path) -> Path:
     network = CosaNetwork(config, "package").eval()
     path = tmp_path / "before" / "model.pt"
     path.parent.mkdir()
-    save_model(path, ModelCheckpoint(network=network, input_size_px=128))
+    point = ClassOperatingPoint(presence_threshold=0.3, pixel_threshold=0.2)
+    points = dict.fromkeys(config.class_names, point)
+    save_model(path, ModelCheckpoint(network=network, operating_point=points, input_size_px=128))
     return path
 
 
@@ -156,6 +163,7 @@ def test_a_model_learns_where_hands_are(tmp_path: Path, model: Path) -> None:
         False,
         True,
     )
+    assert taught.operating_point == first.operating_point
     facts = taught.training["hand_map"]
     assert (facts["pictures_with_hands"], facts["pictures_without"]) == (12, MIN_OTHERS)
     look = np.full((128, 128, 3), 110, np.uint8)

@@ -32,7 +32,7 @@ def hand_map_command(model: Path, out: Path, **options: Any) -> None:
     """Teach a model where hands are, so that small ones are looked at closely.
 
     It learns from pictures with hands and pictures without. What it says of features does not
-    change; thresholds are chosen again on val.
+    change, and its thresholds stay.
     """
     try:
         reading, split = take_source_options(options)

@@ -3,8 +3,7 @@
 model.pt + pictures with hands and without -> its features, frozen -> one plane more
          -> another model.pt
 
-What the model says of features does not change. Its operating point is chosen again, because
-a model that finds hands looks closer at them.
+What the model says of features does not change, and so its thresholds stay.
 """
 
 import dataclasses
@@ -20,11 +19,11 @@ from torch import nn
 from tqdm import tqdm
 
 from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
-from hunique_training.data.labels import DataError, LabelledPicture, read_labels
+from hunique_training.data.labels import DataError, LabelledPicture
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
-from hunique_training.fitting import FitRequest, calibrate, read_sources
+from hunique_training.fitting import FitRequest, read_sources
 from hunique_training.hand_map.composing import Pixels, compose
 from hunique_training.hand_map.loss import hand_map_loss
 from hunique_training.network.cosa import CosaNetwork
@@ -73,14 +72,13 @@ class HandMapRequest:
 
 
 def fit_hand_map(request: HandMapRequest) -> Path:
-    """Teach a model where hands are, and choose its operating point again; returns `model.pt`.
+    """Teach a copy of a model where hands are; returns its `model.pt`.
 
     Raises:
         DataError: the pictures cannot be used, or too few show no hand.
         CheckpointError: the model cannot be read.
     """
     model = load_model(request.model)
-    names = model.network.config.class_names
     sources = FitRequest(
         config=config_to_read_with(model.network.config, request.seed),
         data=request.data,
@@ -88,7 +86,7 @@ def fit_hand_map(request: HandMapRequest) -> Path:
         reading=request.reading,
         split=request.split,
     )
-    pictures, label_files = read_sources(sources)
+    pictures, _ = read_sources(sources)
     path = request.run_folder / "model.pt"
     request.run_folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -100,10 +98,6 @@ def fit_hand_map(request: HandMapRequest) -> Path:
         save_model(path, model)
     else:
         save_model(path, _taught(model, hands, others, request))
-    for csv_path in label_files:
-        if any(p.split == "val" for p in read_labels(csv_path, names)):
-            calibrate(path, csv_path)
-            break
     return path
 
 
