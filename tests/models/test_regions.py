@@ -143,7 +143,8 @@ def test_small_pictures_are_seen_once(
     pipeline: Pipeline, engine: Engine, mark_on_a_small_hand: NDArray[np.uint8]
 ) -> None:
     """Where the first looks show every pixel there are no others."""
-    small = mark_on_a_small_hand[90:190, 380:500]
+    small = np.full((150, 150, 3), 128, np.uint8)
+    small[60:100, 60:100] = (0, 255, 255)
     looks = pipeline.look_at(small)
     assert pipeline.see(small, looks, engine).look_count == len(looks.looks)
     looks = pipeline.look_at(mark_on_a_small_hand)
@@ -176,6 +177,21 @@ def test_what_only_looks_like_it_elsewhere_is_left_out(
     assert merged[0, 136:140, 446:450].min() > 128
     alone = pipeline.merge(dataclasses.replace(seen, closer=()), pixels)
     assert alone[0, 340:360, 140:160].min() > 40
+
+
+def test_what_only_looks_like_it_on_another_hand_is_left_out(
+    pipeline: Pipeline, engine: Engine, mark_on_a_small_hand: NDArray[np.uint8]
+) -> None:
+    """Each hand must show it by itself once one does."""
+    pixels = mark_on_a_small_hand.copy()
+    pixels[300:380, 100:180] = (0, 255, 255)
+    pixels[320:352, 124:156] = (160, 30, 30)
+    seen = pipeline.see(pixels, pipeline.look_at(pixels), engine)
+    assert len(seen.regions) == 2
+    assert pipeline.merge(seen, pixels)[0, 300:380, 100:180].max() == 0
+    faint = [part for part in seen.closer if part.region.holds(140, 340)]
+    alone = pipeline.merge(dataclasses.replace(seen, closer=tuple(faint)), pixels)
+    assert alone[0, 332:340, 136:144].min() > 40
 
 
 def test_a_region_without_the_feature_clears_its_place(
@@ -213,6 +229,8 @@ def test_smallness_is_measured_by_what_was_looked_at() -> None:
     assert examined_area_px(120, 120, regions, (1000, 2000)) == 2000
     assert examined_area_px(150, 120, regions, (1000, 2000)) == 2_000_000
     assert examined_area_px(99, 120, regions, (1000, 2000)) == 2_000_000
+    around = Region(x_px=0, y_px=0, width_px=500, height_px=500)
+    assert examined_area_px(120, 120, [around, *regions], (1000, 2000)) == 2000
 
 
 def test_specks_of_the_picture_that_are_features_of_a_hand_stay(

@@ -12,7 +12,7 @@ from hunique_models.geometry import OVERVIEW_LEVEL, Look
 from hunique_models.manifest import Calibration, ClassSpec
 from hunique_models.pipeline import Pipeline
 from hunique_models.seeing import Seen
-from hunique_models.sight import counting_looks
+from hunique_models.sight import counting_looks, counting_parts
 
 LOOKS = [
     Look(x_px=0, y_px=0, scale=scale, level=level)
@@ -81,3 +81,19 @@ def test_small_features_of_large_pictures_get_their_mask(
         masks.append(pipeline.merge(Seen(looks=looks.looks, output=output), red_square))
     assert masks[0].max() < 200
     assert masks[1].min() > 240
+
+
+@pytest.mark.parametrize(
+    ("scores", "counts"),
+    [
+        ([0.5, 0.61, 0.59], [False, True, False]),
+        ([0.7, 0.61, 0.2], [True, True, False]),
+        ([0.5, 0.59], [True, True]),
+    ],
+)
+def test_parts_that_do_not_see_it_are_silent(
+    spec: ClassSpec, scores: list[float], counts: list[bool]
+) -> None:
+    """Where one reaches the threshold the others must; where none does, all count."""
+    given = np.array(scores, np.float32)[:, None]
+    assert counting_parts(given, [spec])[:, 0].tolist() == counts
