@@ -202,6 +202,14 @@ def test_too_few_pictures_without_hands(tmp_path: Path, model: Path) -> None:
     assert not kept.network.config.hand_map
 
 
+def test_the_model_is_not_written_over(tmp_path: Path, model: Path) -> None:
+    """Its own folder is refused, by whatever name."""
+    before = model.read_bytes()
+    said = _fit(model, tmp_path, tmp_path / "x" / ".." / model.parent.name)
+    assert "expected another --out folder" in said
+    assert model.read_bytes() == before
+
+
 def test_other_classes_begin_without_a_hand_map() -> None:
     """It belongs to trained features, and a new training begins with others."""
     config = dataclasses.replace(NetworkConfig(), hand_map=True)

@@ -75,9 +75,14 @@ def fit_hand_map(request: HandMapRequest) -> Path:
     """Teach a copy of a model where hands are; returns its `model.pt`.
 
     Raises:
-        DataError: the pictures cannot be used, or too few show no hand.
+        DataError: the pictures cannot be used, too few show no hand, or the folder is the model's.
         CheckpointError: the model cannot be read.
     """
+    path = request.run_folder / "model.pt"
+    if path.resolve() == request.model.resolve():
+        raise DataError(
+            f"expected another --out folder than that of {request.model}, which stays as it is"
+        )
     model = load_model(request.model)
     sources = FitRequest(
         config=config_to_read_with(model.network.config, request.seed),
@@ -87,7 +92,6 @@ def fit_hand_map(request: HandMapRequest) -> Path:
         split=request.split,
     )
     pictures, _ = read_sources(sources)
-    path = request.run_folder / "model.pt"
     request.run_folder.mkdir(parents=True, exist_ok=True)
     try:
         hands, others = _kinds([one for one in pictures if one.split == "train"])
