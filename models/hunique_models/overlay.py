@@ -12,6 +12,9 @@ from hunique_models.mask import outlines
 
 FILL_SHARE = 0.35
 """How much of the class colour covers the pixels inside a mask."""
+REACH = 12
+"""Lines and letters are as for a picture of the picture's size, or of so many times that of the
+feature: on a large photograph they would cover a ring and its neighbours."""
 
 
 def draw_overlay(
@@ -42,8 +45,14 @@ def _srgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-def _line_px(canvas: NDArray[np.uint8]) -> int:
-    return max(1, round(max(canvas.shape[:2]) / 600))
+def _size_px(canvas: NDArray[np.uint8], instance: Instance) -> int:
+    """Longer side of the picture that lines and letters are made for."""
+    box = instance.mask.box
+    return min(max(canvas.shape[:2]), REACH * max(box.width, box.height))
+
+
+def _line_px(size_px: int) -> int:
+    return max(1, round(size_px / 600))
 
 
 def _tint(canvas: NDArray[np.uint8], instance: Instance, colour: tuple[int, int, int]) -> None:
@@ -53,18 +62,19 @@ def _tint(canvas: NDArray[np.uint8], instance: Instance, colour: tuple[int, int,
     mixed = part[inside] * (1 - FILL_SHARE) + np.array(colour) * FILL_SHARE
     part[inside] = mixed.astype(np.uint8)
     lines = [outline.points.reshape(-1, 1, 2) for outline in outlines(instance.mask)]
-    cv2.polylines(canvas, lines, True, colour, _line_px(canvas) + 1, cv2.LINE_AA)
+    cv2.polylines(
+        canvas, lines, True, colour, _line_px(_size_px(canvas, instance)) + 1, cv2.LINE_AA
+    )
 
 
 def _label(
     canvas: NDArray[np.uint8], name: str, instance: Instance, colour: tuple[int, int, int]
 ) -> None:
-    scale = max(0.35, max(canvas.shape[:2]) / 1600)
+    size_px = _size_px(canvas, instance)
+    scale, line_px = max(0.35, size_px / 1600), _line_px(size_px)
     text = f"{name.replace('_', ' ')} {instance.index} {instance.score:.2f}"
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, _line_px(canvas))
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, line_px)
     x = int(min(instance.mask.box.x, max(0, canvas.shape[1] - width)))
     y = int(max(height + 2, instance.mask.box.y - 4))
     cv2.rectangle(canvas, (x, y - height - 2), (x + width, y + 3), (0, 0, 0), cv2.FILLED)
-    cv2.putText(
-        canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, _line_px(canvas), cv2.LINE_AA
-    )
+    cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, line_px, cv2.LINE_AA)

@@ -46,6 +46,19 @@ def test_labels_fit_small_pictures(size_px: tuple[int, int], tiny_bundle: Bundle
     assert draw_overlay(pixels, findings, tiny_bundle.manifest).any()
 
 
+def test_small_features_of_large_photographs_stay_visible(tiny_bundle: Bundle) -> None:
+    """What is drawn for a ring of a distant hand leaves its neighbours alone."""
+    pixels = np.zeros((1500, 3000, 3), np.uint8)
+    maps = np.zeros((4, 1500, 3000), np.uint8)
+    maps[1, 700:730, 1500:1530] = 255
+    findings = find(pixels, maps, [0, 1.0, 0, 0], tiny_bundle.manifest)
+    drawn = draw_overlay(pixels, findings, tiny_bundle.manifest).any(axis=-1)
+    assert drawn[700:730, 1500:1530].all()
+    assert not drawn[740:].any()
+    assert not drawn[:670].any()
+    assert not drawn[:, 1650:].any()
+
+
 def test_jpeg_keeps_colours_in_order() -> None:
     """Red stays red in the encoded overlay."""
     pixels = np.zeros((40, 50, 3), np.uint8)
