@@ -23,8 +23,8 @@ STALLED_S = 300.0
 RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 10.0)
 """Waits between tries to reach a server that was there before."""
 NOTICED_S = 0.5
-"""How soon Ctrl-C is noticed at the latest while nothing comes.
+"""How soon Ctrl-C is noticed at the latest while answers are waited for.
 
 A signal that arrives between the interpreter's look at it and the wait itself does not end
-that wait; so no wait of the caller's thread is longer than this.
+that wait; so none of these waits is longer than this.
 """

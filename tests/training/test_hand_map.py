@@ -20,7 +20,7 @@ from hunique_training.checkpoint import (
 from hunique_training.cli import main
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.hand_map.composing import Composed, compose
-from hunique_training.hand_map.fitting import MIN_OTHERS
+from hunique_training.hand_map.fitting import MIN_OTHERS, take_up
 from hunique_training.hand_map.loss import cells_of, hand_map_loss
 from hunique_training.manifest import manifest_of
 from hunique_training.network.cosa import CosaNetwork, NetworkConfig
@@ -174,6 +174,19 @@ def test_a_model_learns_where_hands_are(tmp_path: Path, model: Path) -> None:
     np.testing.assert_array_equal(answers[0].probability, answers[1].probability[:, :-1])
     hand = answers[1].probability[0, -1].astype(int)
     assert hand[4:10, 4:10].mean() > hand[22:30, 22:30].mean() + 60
+
+
+def test_the_map_is_drawn_as_it_was_taught() -> None:
+    """What a head says of features in units of their deviation it says of them as they are."""
+    head = torch.nn.Conv2d(3, 1, 1)
+    features, deviation = (
+        torch.randn(2, 3, 4, 4),
+        torch.tensor([0.2, 1.5, 7.0])[None, :, None, None],
+    )
+    with torch.no_grad():
+        taught = head(features / deviation)
+        take_up(head, deviation)
+        assert torch.allclose(head(features), taught, atol=1e-5)
 
 
 def test_the_same_again_is_the_same(tmp_path: Path, model: Path) -> None:

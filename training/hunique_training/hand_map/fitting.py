@@ -183,8 +183,13 @@ def _train(
             if step % 20 == 0:
                 progress.set_postfix(loss=f"{float(loss.detach()):.3f}")
     if deviation is not None:
-        with torch.no_grad():
-            head.weight /= deviation
+        take_up(head, deviation)
+
+
+@torch.no_grad()
+def take_up(head: nn.Conv2d, deviation: torch.Tensor) -> None:
+    """Have a head say of features what it said of them divided by `deviation` (1, D, 1, 1)."""
+    head.weight /= deviation
 
 
 @torch.no_grad()
