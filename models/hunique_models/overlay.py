@@ -12,6 +12,8 @@ from hunique_models.mask import outlines
 
 FILL_SHARE = 0.35
 """How much of the class colour covers the pixels inside a mask."""
+LEGIBLE_PX = 1024
+"""Letters that are made for a picture of this longer side can be read."""
 REACH = 12
 """Lines and letters are as for a picture of the picture's size, or of so many times that of the
 feature: on a large photograph they would cover a ring and its neighbours."""
@@ -48,7 +50,7 @@ def _srgb(colour: str) -> tuple[int, int, int]:
 def _size_px(canvas: NDArray[np.uint8], instance: Instance) -> int:
     """Longer side of the picture that lines and letters are made for."""
     box = instance.mask.box
-    return min(max(canvas.shape[:2]), REACH * max(box.width, box.height))
+    return min(max(canvas.shape[:2]), max(LEGIBLE_PX, REACH * max(box.width, box.height)))
 
 
 def _line_px(size_px: int) -> int:
