@@ -78,7 +78,8 @@ def commands(context: click.Context, server: str | None) -> None:
 @click.option("--json", "json_lines", is_flag=True, show_envvar=True, envvar="HUNIQUE_SEGMENT_JSON",
               help="Print one JSON document a picture instead of tables.")  # fmt: skip
 @click.option("--detail", type=click.Choice([d.value for d in Detail]), show_envvar=True,
-              help="fast: one look. standard: also tiles, for rings on whole hands, up to eleven looks. "
+              help="fast: one look. standard: also tiles, for rings on whole hands, up to eleven looks at "
+              "the picture, and at each small hand of a large one. "
               "fine: also closer tiles, up to full size, for small hands on large photographs. Default: the server's.")  # fmt: skip
 @click.option("--classes", show_envvar=True, metavar="NAME,...",
               help="Classes to assess; default all. `hunique-client describe` lists them.")  # fmt: skip
