@@ -129,6 +129,25 @@ def test_the_table_says_its_schedule_and_who_had_another(whole: Path) -> None:
     assert "cosa" not in note
 
 
+def test_one_scale_is_scored_without_thresholds(
+    tmp_path: Path, whole: Path, labelled_folder: Path
+) -> None:
+    """Other figures of the same model, none of served masks, and never among published ones."""
+    rows = _rows(BASE, FULL_FROZEN)
+    told = _done(tmp_path, *_data(labelled_folder), *rows, "--scoring", "one-scale")
+    assert "scored over one scale, mirrored" in told
+    assert "scored over five scales, mirrored" in (whole / "table.md").read_text()
+    table, published = _table(tmp_path), _table(whole)
+    for row in (BASE, FULL_FROZEN):
+        figures = table[row, "0"]
+        assert figures["served_label_free"] == "" != figures["segmentation_label_free"]
+        assert not (tmp_path / row / "seed-0" / "validation.json").exists()
+    assert table[BASE, "0"]["cam"] != published[BASE, "0"]["cam"]
+    other = _run(tmp_path, *_data(labelled_folder), *rows)
+    assert other.exit_code == 1
+    assert "a comparison with other options" in other.output
+
+
 def test_a_row_of_other_length_is_named(tmp_path: Path, labelled_folder: Path) -> None:
     """All that waits for a step waits in proportion, and the table says it."""
     rows = _rows("cam", "hide_and_seek")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from hunique_training.checkpoint import CheckpointError
-from hunique_training.comparison.request import CompareRequest
+from hunique_training.comparison.request import CompareRequest, Scoring
 from hunique_training.comparison.rows import BASE, ROWS, with_all_parts
 from hunique_training.comparison.run import compare, compare_sets
 from hunique_training.config import TrainConfig
@@ -74,6 +74,11 @@ def _part_pairs(
               help="Encoder weights, as for fit.")  # fmt: skip
 @click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
               help="Side of the square input the models look with.")  # fmt: skip
+@click.option("--scoring", type=click.Choice([each.value for each in Scoring]),
+              default=Scoring.PUBLISHED.value, show_default=True, show_envvar=True,
+              callback=lambda _context, _parameter, value: Scoring(value),
+              help="published: maps over five scales, and masks as served, which takes longer "
+              "than training a short row. one-scale: maps at the input size alone.")  # fmt: skip
 @click.option("--device", default="cpu", show_envvar=True, help="torch device: cpu, cuda, cuda:1.")
 @takes_source_options
 def compare_command(**options: Any) -> None:

@@ -97,6 +97,8 @@ class FitRequest:
     """Whether events for TensorBoard are written too."""
     simulation: MarkSimulation | None = None
     """Draws marks from truth, for an experiment."""
+    choose_thresholds: bool = True
+    """Whether the model's thresholds are chosen on `val` when it is trained."""
 
 
 def fit(request: FitRequest) -> Path:
@@ -186,7 +188,7 @@ def _facts_of(trainer: Trainer, request: FitRequest, data: RunData) -> dict[str,
 def _finish(
     request: FitRequest, trainer: Trainer, facts: dict[str, Any], label_files: Sequence[Path]
 ) -> None:
-    """Write summary and model, and choose the model's thresholds on `val`."""
+    """Write summary and model, and choose the model's thresholds on `val` if they are wanted."""
     text = json.dumps(facts, indent=2) + "\n"
     (request.run_folder / "summary.json").write_text(text, encoding="utf-8")
     kept_best = facts["model_step"] != facts["steps_done"]
@@ -196,7 +198,7 @@ def _finish(
         network=network.cpu(), input_size_px=request.input_size_px, training=facts
     )
     save_model(path, model)
-    for csv_path in label_files:
+    for csv_path in label_files if request.choose_thresholds else ():
         names = request.config.network.class_names
         if any(p.split == "val" for p in read_labels(csv_path, names)):
             calibrate(path, csv_path)

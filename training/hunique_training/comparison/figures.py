@@ -1,7 +1,8 @@
 """The figures of one model: what it reaches on `val`, and how long it takes.
 
 * `cam`, `auxiliary_cam`, `segmentation_label_free`, `segmentation_label_filtered`: mIoU over
-  background and classes, counted as published (COSA section 5; five scales, mirrored, argmax).
+  background and classes, counted as published (COSA section 5; mirrored, argmax), over five
+  scales or fewer.
 * `label_cam`: the same of the CAM as pseudo-labels are made of it, mixed and raised to a power
   by class; `cam` itself where a run does neither.
 * `served_label_free`, `served_label_filtered`: mean over classes of the IoU of the masks that
@@ -13,6 +14,7 @@ From 0 to 1; NaN where there is no such figure: a classifier has no segmentation
 head of a second stage tells presence, not place.
 """
 
+import functools
 import json
 import time
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ import torch
 
 from hunique_training.checkpoint import ModelCheckpoint, load_model
 from hunique_training.data.labels import DataError
-from hunique_training.evaluation.map_run import LABEL_CAM, stream_maps
+from hunique_training.evaluation.map_run import LABEL_CAM, SCALES, look_at, stream_maps
 from hunique_training.evaluation.map_scores import MapScores, score_maps
 from hunique_training.evaluation.protocol import Protocol
 from hunique_training.evaluation.truth import read_truth
@@ -34,15 +36,23 @@ UNDEFINED = float("nan")
 CAMS = ("cam", "auxiliary_cam", LABEL_CAM)
 
 
-def figures_of(model_path: Path, label_file: Path) -> dict[str, float]:
+def figures_of(
+    model_path: Path, label_file: Path, scales: tuple[float, ...] = SCALES
+) -> dict[str, float]:
     """Score a model on `val` of a label file with masks.
+
+    Args:
+        model_path: `model.pt`, thresholds in `validation.json` beside it if it has any.
+        label_file: pictures and masks.
+        scales: those at which the model looks, each plain and mirrored.
 
     Raises:
         CheckpointError: the model cannot be read.
     """
     model = load_model(model_path)
+    look = functools.partial(look_at, scales=scales)
     scores = score_maps(
-        stream_maps(model, label_file, "val"), len(model.network.config.class_names)
+        stream_maps(model, label_file, "val", look), len(model.network.config.class_names)
     )
     return (
         _published(model, scores)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from hunique_training.comparison.figures import figures_of, with_masks
-from hunique_training.comparison.request import CompareRequest
+from hunique_training.comparison.request import CompareRequest, Scoring
 from hunique_training.comparison.rows import Saliency, Supervised, Taught, Trained
 from hunique_training.comparison.saliency import saliency_figures
 from hunique_training.config import TrainConfig
@@ -20,7 +20,9 @@ from hunique_training.second_stage.generation import LabellingRequest, write_pse
 from hunique_training.second_stage.label_folder import PseudoLabelFolder, read_manifest
 
 FINISHED = "validation.json"
-"""Last file that a training writes."""
+"""Last file that a training writes; without thresholds to choose it is the model."""
+SEGMENTING = "cosa"
+"""The method that has masks to serve, as second stages have; classifiers have none."""
 LABELLING_TIME = "labelling.json"
 
 
@@ -33,8 +35,12 @@ def make_row(request: CompareRequest, row: str, seed: int) -> dict[str, float]:
     * `steps`: of its last training. `teacher_steps`: of the one before, NaN without.
     """
     plan, model = request.plans[row], trained(request, row, seed)
-    score = saliency_figures if isinstance(plan, Saliency) else figures_of
-    figures = score(model, masked_file(request, seed)) | spent(model.parent)
+    truth = masked_file(request, seed)
+    if isinstance(plan, Saliency):
+        scores = saliency_figures(model, truth)
+    else:
+        scores = figures_of(model, truth, request.scales)
+    figures = scores | spent(model.parent)
     if isinstance(plan, Taught):
         teacher = spent(request.folder(plan.by, seed))
         figures["trained_s"] += teacher["trained_s"] + labelling_s(model.parent)
@@ -48,11 +54,18 @@ def trained(request: CompareRequest, row: str, seed: int) -> Path:
     if isinstance(plan, Saliency):
         return trained(request, plan.of, seed)
     model = folder / "model.pt"
-    if model.is_file() and (folder / FINISHED).is_file():
+    method = plan.config.method if isinstance(plan, Trained) else SEGMENTING
+    last = folder / FINISHED if _served_too(request, method) else model
+    if model.is_file() and last.is_file():
         return model
     if isinstance(plan, Trained):
         return fit(first_stage_request(request, plan.config, folder, seed))
     return fit_second_stage(_second_stage_request(request, plan, folder, seed))
+
+
+def _served_too(request: CompareRequest, method: str) -> bool:
+    """Whether masks are scored as they would be served, for which thresholds are chosen."""
+    return request.scoring is Scoring.PUBLISHED and method == SEGMENTING
 
 
 def first_stage_request(
@@ -67,6 +80,7 @@ def first_stage_request(
         device=request.device,
         reading=request.reading,
         split=request.split,
+        choose_thresholds=_served_too(request, config.method),
     )
 
 
@@ -103,6 +117,7 @@ def _second_stage_request(
         device=request.device,
         reading=request.reading,
         split=request.split,
+        choose_thresholds=_served_too(request, SEGMENTING),
     )
 
 

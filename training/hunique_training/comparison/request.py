@@ -8,12 +8,14 @@ OUT/table.csv, OUT/table.md     written anew after each run
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from hunique_training.comparison.rows import Plan, plans_of
 from hunique_training.config import TrainConfig
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
+from hunique_training.evaluation.map_run import SCALES
 from hunique_training.second_stage.label_source import LabelSource
 
 TruthOpener = Callable[[Sequence[Path], Sequence[str]], LabelSource]
@@ -21,6 +23,15 @@ TruthOpener = Callable[[Sequence[Path], Sequence[str]], LabelSource]
 
 FIGURES = "figures.json"
 FAILURE = "failure.txt"
+
+
+class Scoring(StrEnum):
+    """How a trained row is scored, which takes longer than training where the rows are short."""
+
+    PUBLISHED = "published"
+    """Maps over five scales, each mirrored, and the masks that would be served."""
+    ONE_SCALE = "one-scale"
+    """Maps at the input size, mirrored; no served masks, so no thresholds either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +54,8 @@ class CompareRequest:
     """Steps of rows that are trained for longer or shorter than the others."""
     input_size_px: int = 448
     """Side of the square input that models look with."""
+    scoring: Scoring = Scoring.PUBLISHED
+    """How all rows are scored."""
     device: str = "cpu"
     """torch device."""
     reading: ReadingOptions = field(default_factory=ReadingOptions)
@@ -54,6 +67,11 @@ class CompareRequest:
     def plans(self) -> dict[str, Plan]:
         """Every row there is, asked for or not, in the order in which rows are run."""
         return plans_of(self.base, self.row_steps)
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Scales at which maps are scored, each plain and mirrored."""
+        return SCALES if self.scoring is Scoring.PUBLISHED else (1.0,)
 
     def folder(self, row: str, seed: int) -> Path:
         """The run folder of a row."""

@@ -11,7 +11,7 @@ from hunique_training.checkpoint import CheckpointError
 from hunique_training.comparison.figures import with_masks
 from hunique_training.comparison.making import first_stage_request, make_row
 from hunique_training.comparison.ratios import with_ratios
-from hunique_training.comparison.request import FAILURE, FIGURES, CompareRequest
+from hunique_training.comparison.request import FAILURE, FIGURES, CompareRequest, Scoring
 from hunique_training.comparison.rows import refuse_unknown
 from hunique_training.comparison.statements import heading, notes
 from hunique_training.comparison.table import Section, write_tables
@@ -116,7 +116,7 @@ def section_of(request: CompareRequest, data: str = "") -> Section:
     if (path := request.out / DATA_FACTS).is_file():
         facts |= json.loads(path.read_text(encoding="utf-8"))
     return Section(
-        heading=heading(request.base, request.input_size_px, seeds, facts),
+        heading=heading(request, seeds, facts),
         runs=with_ratios(runs, plans),
         notes=notes(runs, request.base.total_steps, failures, data),
         data=data,
@@ -141,6 +141,8 @@ def _begin(request: CompareRequest) -> None:
         "data": list(request.data),
         "input_size_px": request.input_size_px,
     }
+    if request.scoring is not Scoring.PUBLISHED:
+        shared["scoring"] = request.scoring
     keep_request(
         request.out / "comparison.json",
         shared,

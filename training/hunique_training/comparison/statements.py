@@ -3,28 +3,27 @@
 from collections.abc import Mapping, Sequence
 
 from hunique_training.comparison.ratios import Runs
+from hunique_training.comparison.request import CompareRequest, Scoring
 from hunique_training.comparison.table import steps_text
-from hunique_training.config import TrainConfig
 
 
-def heading(
-    base: TrainConfig, input_size_px: int, seeds: Sequence[int], data: Mapping[str, str | int]
-) -> str:
+def heading(request: CompareRequest, seeds: Sequence[int], data: Mapping[str, str | int]) -> str:
     """What all rows share.
 
     Args:
-        base: what they start from.
-        input_size_px: side of the square input that models look with.
+        request: what they start from, and how they are scored.
         seeds: those that there are runs of.
         data: `name`, and pictures of `train` and `val` and those of val with `masks`.
     """
+    base = request.base
+    scales = "five scales" if request.scoring is Scoring.PUBLISHED else "one scale"
     numbers = ", ".join(map(str, seeds)) or "none yet"
     return (
         f"{data['name']}: {data['train']} pictures of train, {data['val']} of val, {data['masks']} "
         f"of these with masks. Preset {base.preset}, {base.network.encoder}, {base.total_steps} "
         f"steps of {base.step_pictures} crops of {base.views.size_px} px, pseudo-labels from step "
         f"{base.loss_warm_up_steps}, guided CAMs from step {base.guidance_start_step}, models look "
-        f"at {input_size_px} px. Seeds: {numbers}."
+        f"at {request.input_size_px} px, scored over {scales}, mirrored. Seeds: {numbers}."
     )
 
 

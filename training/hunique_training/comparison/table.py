@@ -23,8 +23,8 @@ COLUMNS = {
 """Figures in per cent, and what they are called."""
 
 EXPLANATION = (
-    "In per cent, means over seeds ± their standard deviation. mIoU: background and classes, five "
-    "scales, mirrored, as published; CAMs are label-filtered, above 0.5. CAM and aux CAM are the "
+    "In per cent, means over seeds ± their standard deviation. mIoU: background and classes, "
+    "as published; CAMs are label-filtered, above 0.5. CAM and aux CAM are the "
     "network's own maps; as labels are made, the CAM is mixed and raised to a power by class where "
     "the configuration says so. Smooth grad is a map of the row cam's classifier, one scale. Served "
     "IoU: mean over classes of the masks that would be served, thresholds chosen on the same val. "

@@ -57,13 +57,16 @@ Looking = Callable[
 
 @torch.no_grad()
 def look_at(
-    model: ModelCheckpoint, pixels: NDArray[np.uint8], labels: tuple[bool | None, ...]
+    model: ModelCheckpoint,
+    pixels: NDArray[np.uint8],
+    labels: tuple[bool | None, ...],
+    scales: tuple[float, ...] = SCALES,
 ) -> PictureMaps:
-    """Activation maps and segmentation over five scales, plain and mirrored."""
+    """Activation maps and segmentation over scales, five as published, plain and mirrored."""
     multiple_px = model.network.encoder.stride_px
     image = sized(pixels, model.input_size_px, multiple_px)
     size = (image.shape[2], image.shape[3])
-    maps = multi_scale_maps(model.network, image, scales=SCALES, size=size, multiple_px=multiple_px)
+    maps = multi_scale_maps(model.network, image, scales=scales, size=size, multiple_px=multiple_px)
     present = torch.tensor([[label is True for label in labels]])
     height, width = pixels.shape[:2]
     activation = {

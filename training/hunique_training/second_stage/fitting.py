@@ -51,6 +51,8 @@ class SecondStageRequest:
     """What sources do not say themselves."""
     split: SplitRule = field(default_factory=SplitRule)
     """How sources without a split are split."""
+    choose_thresholds: bool = True
+    """Whether the model's thresholds are chosen on `val` when it is trained."""
 
 
 def fit_second_stage(request: SecondStageRequest) -> Path:
@@ -100,7 +102,7 @@ def _finish(
     )
     save_model(path, model)
     names = request.config.network.class_names
-    for csv_path in label_files:
+    for csv_path in label_files if request.choose_thresholds else ():
         if any(p.split == "val" for p in read_labels(csv_path, names)):
             calibrate(path, csv_path)
             break
