@@ -2,12 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from hunique_models.manifest import Manifest
+from hunique_training import fitting
 from hunique_training.checkpoint import load_model
 from hunique_training.cli import main
+from hunique_training.evaluation.evidence import PictureEvidence
+from hunique_training.evaluation.run import evidence_of_split
 
 FIT = ["--threads", "1", "fit", "--pretrained", "none", "--batch-size", "2"]
 FIT += ["--input-size-px", "64"]
@@ -44,6 +49,29 @@ def test_calibrate_writes_thresholds_into_the_model(run: Path, labelled_folder: 
     result = _train("calibrate", str(model), "--data", str(labelled_folder / "labels.csv"))
     assert result.exit_code == 0
     assert load_model(model).operating_point == before
+
+
+def test_thresholds_are_chosen_on_masks_as_they_are_served(
+    run: Path, labelled_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which looks have a say in a mask rests on the presence thresholds, so these come first."""
+    merged_with: list[Manifest] = []
+
+    def watched(manifest: Manifest, *args: Any, **options: Any) -> list[PictureEvidence]:
+        merged_with.append(manifest)
+        return evidence_of_split(manifest, *args, **options)
+
+    monkeypatch.setattr(fitting, "evidence_of_split", watched)
+    model = run / "model.pt"
+    result = _train("calibrate", str(model), "--data", str(labelled_folder / "labels.csv"))
+    assert result.exit_code == 0
+    chosen = load_model(model).operating_point
+    (manifest,) = merged_with
+    for spec in manifest.classes:
+        point = chosen[spec.name]
+        assert spec.presence_threshold == point.presence_threshold
+        assert spec.calibration.scale == point.calibration_scale
+        assert spec.calibration.offset == point.calibration_offset
 
 
 @pytest.mark.parametrize(

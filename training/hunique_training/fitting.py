@@ -40,8 +40,8 @@ from hunique_training.data.sources import (
     write_label_file,
 )
 from hunique_training.data.splitting import SplitRule
-from hunique_training.evaluation.operating_point import choose_operating_point
-from hunique_training.evaluation.run import evidence_of_split
+from hunique_training.evaluation.operating_point import choose_operating_point, choose_presence
+from hunique_training.evaluation.run import evidence_of_split, scores_of_split
 from hunique_training.evaluation.table import as_json, as_text, score_classes
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.manifest import manifest_of
@@ -273,13 +273,19 @@ def run_facts(
 
 
 def calibrate(model_path: Path, csv_path: Path, detail: Detail = Detail.STANDARD) -> None:
-    """Choose the operating point of a model on the `val` split and write it into the model."""
+    """Choose the operating point of a model on the `val` split and write it into the model.
+
+    Pictures are looked at twice: which looks have a say in a mask rests on when a class counts
+    as present, and pixel thresholds are chosen on masks as they will be served.
+    """
     model = load_model(model_path)
+    engine, names = TorchEngine(model.network), model.network.config.class_names
     # what was chosen before decides nothing, or choosing again would choose otherwise
-    manifest = manifest_of(dataclasses.replace(model, operating_point={}))
-    engine = TorchEngine(model.network)
+    blank = manifest_of(dataclasses.replace(model, operating_point={}))
+    scored = scores_of_split(blank, engine, csv_path, split="val", detail=detail)
+    presence = {name: choose_presence(scored, c) for c, name in enumerate(names)}
+    manifest = manifest_of(dataclasses.replace(model, operating_point=presence))
     evidence = evidence_of_split(manifest, engine, csv_path, split="val", detail=detail)
-    names = model.network.config.class_names
     points = {name: choose_operating_point(evidence, c) for c, name in enumerate(names)}
     chosen = dataclasses.replace(model, operating_point=points)
     save_model(model_path, chosen)

@@ -5,7 +5,9 @@ image-level labels), then the presence threshold is the one with the best image-
 and the pixel threshold the one with the best IoU over all pictures given that gate.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +22,42 @@ feature as much as all the rest make probabilities around it large. Low ones too
 over fewer places than a feature covers is sure of its core alone."""
 
 
+class Scored(Protocol):
+    """A picture that a model has scored."""
+
+    @property
+    def labels(self) -> tuple[bool | None, ...]:
+        """Image-level labels."""
+
+    @property
+    def raw_scores(self) -> NDArray[np.float32]:
+        """(C,) image-level probability, not calibrated."""
+
+
 def choose_operating_point(
     evidence: Sequence[PictureEvidence], class_index: int
 ) -> ClassOperatingPoint:
     """The operating point of one class on these pictures."""
-    known = [one for one in evidence if one.labels[class_index] is not None]
-    raw = np.array([one.raw_scores[class_index] for one in known], np.float64)
-    present = np.array([bool(one.labels[class_index]) for one in known])
-    scale, offset = fit_calibration(raw, present)
-    presence = best_f1_threshold(calibrated(raw, scale, offset), present)
-    admitted = [
-        bool(calibrated(one.raw_scores[class_index], scale, offset) >= presence) for one in evidence
-    ]
+    point = choose_presence(evidence, class_index)
+    raw = np.array([one.raw_scores[class_index] for one in evidence], np.float64)
+    scores = calibrated(raw, point.calibration_scale, point.calibration_offset)
+    admitted = (scores >= point.presence_threshold).tolist()
     iou = iou_by_threshold(evidence, class_index, admitted)
     low, high = PIXEL_RANGE
     pixel = low + int(iou[low : high + 1].argmax())
+    return dataclasses.replace(point, pixel_threshold=round(pixel / 255, 4))
+
+
+def choose_presence(scored: Sequence[Scored], class_index: int) -> ClassOperatingPoint:
+    """When a class counts as present on these pictures; the pixel threshold is 0.5."""
+    known = [one for one in scored if one.labels[class_index] is not None]
+    raw = np.array([one.raw_scores[class_index] for one in known], np.float64)
+    present = np.array([bool(one.labels[class_index]) for one in known], bool)
+    scale, offset = fit_calibration(raw, present)
+    presence = best_f1_threshold(calibrated(raw, scale, offset), present)
     return ClassOperatingPoint(
         presence_threshold=round(float(presence), 4),
-        pixel_threshold=round(pixel / 255, 4),
+        pixel_threshold=0.5,
         calibration_scale=round(scale, 4),
         calibration_offset=round(offset, 4),
     )

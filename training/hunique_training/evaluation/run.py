@@ -36,6 +36,37 @@ class SplitRequest:
     """Where borders are counted; None leaves them out, for choosing thresholds."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PictureScores:
+    """What a model says of a picture as a whole."""
+
+    labels: tuple[bool | None, ...]
+    """Image-level labels."""
+    raw_scores: NDArray[np.float32]
+    """(C,) image-level probability, not calibrated."""
+
+
+def scores_of_split(
+    manifest: Manifest, engine: Engine, csv_path: Path, *, split: str, detail: Detail
+) -> list[PictureScores]:
+    """Scores alone of every readable picture of a split; they rest on no threshold.
+
+    Raises:
+        DataError: the label file cannot be used.
+    """
+    pipeline, found = Pipeline(manifest), []
+    pictures = read_truth(csv_path, manifest.class_names, split)
+    for truth in tqdm(pictures, unit="picture", desc="scoring", smoothing=0.05):
+        try:
+            prepared = pipeline.prepare(truth.picture.path.read_bytes(), detail)
+        except (InputError, OSError) as error:
+            logger.warning("left out %s: %s", truth.picture.path, error)
+            continue
+        seen = pipeline.see(prepared.picture.pixels, prepared.looks, engine)
+        found.append(PictureScores(labels=truth.picture.labels, raw_scores=seen.scores()))
+    return found
+
+
 def evidence_of_split(
     manifest: Manifest, engine: Engine, csv_path: Path, *, split: str, detail: Detail
 ) -> list[PictureEvidence]:
