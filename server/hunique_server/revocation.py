@@ -52,13 +52,15 @@ def _shown(certificate_pem: bytes) -> Shown:
 
 def _read(lists: Path, authorities: Path) -> frozenset[Shown]:
     known = certificates_in(authorities.read_bytes(), authorities)
-    taken_back: set[Shown] = set()
-    for one in _lists_in(lists):
+    found = _lists_in(lists)
+    for one in found:
         if not any(_signed(one, authority) for authority in known):
             raise ConfigError(
                 f"expected revocation lists of the authorities in {authorities}, found one of "
                 f"{one.issuer.rfc4514_string()} in {lists}"
             )
+    taken_back: set[Shown] = set()
+    for one in found:
         if one.next_update_utc is not None and one.next_update_utc < datetime.now(UTC):
             logger.warning("a list in %s was to be renewed by %s", lists, one.next_update_utc)
         issuer = one.issuer.public_bytes()

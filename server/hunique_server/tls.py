@@ -58,9 +58,9 @@ def _read(
 ) -> tuple[grpc.ServerCertificateConfiguration, datetime]:
     chain, private = cert.read_bytes(), key.read_bytes()
     roots = None if client_ca is None else client_ca.read_bytes()
-    expires = _check_pair(chain, private, cert, key)
     if roots is not None and client_ca is not None:
         certificates_in(roots, client_ca)
+    expires = _check_pair(chain, private, cert, key)
     return grpc.ssl_server_certificate_configuration([(private, chain)], roots), expires
 
 

@@ -11,11 +11,14 @@ from hunique_server.config_error import ConfigError
 logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
-_Stamp = tuple[tuple[int, int, int] | None, ...]
+_Stamp = tuple[tuple[int, int, int, int] | None, ...]
 
 
 class Watched(Generic[Value]):
     """Looks at its files whenever it is asked; a file that became wrong changes nothing.
+
+    What could not be read is tried again until it can be: rights, and what a file leads to, may
+    be put right without a change that shows.
 
     Args:
         files: what the value is made of. They may be links, as in mounted secrets.
@@ -29,7 +32,9 @@ class Watched(Generic[Value]):
         self._files = files
         self._read = read
         self._lock = Lock()
-        self._stamp = self._look()
+        self._stamp: _Stamp | None = self._look()
+        """Of the files as they were read last; None: that failed."""
+        self._error = ""
         try:
             self._value = read()
         except OSError as error:
@@ -40,26 +45,29 @@ class Watched(Generic[Value]):
         with self._lock:
             stamp = self._look()
             if stamp != self._stamp:
-                self._stamp = stamp
-                self._try_again()
+                self._stamp = stamp if self._try_again() else None
             return self._value
 
-    def _try_again(self) -> None:
+    def _try_again(self) -> bool:
         names = ", ".join(file.name for file in self._files)
         try:
             self._value = self._read()
         except (ConfigError, OSError) as error:
-            logger.error("%s changed and cannot be used; the former stays: %s", names, error)
-        else:
-            logger.info("%s changed and was read", names)
+            if str(error) != self._error:
+                logger.error("%s changed and cannot be used; the former stays: %s", names, error)
+            self._error = str(error)
+            return False
+        logger.info("%s changed and was read", names)
+        self._error = ""
+        return True
 
     def _look(self) -> _Stamp:
         return tuple(_stamp_of(file) for file in self._files)
 
 
-def _stamp_of(file: Path) -> tuple[int, int, int] | None:
+def _stamp_of(file: Path) -> tuple[int, int, int, int] | None:
     try:
         status = file.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size

@@ -109,6 +109,45 @@ def test_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     assert tokens.identity(new) is not None
 
 
+def test_file_that_is_put_right_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rights may be mended without a change of what is in it; what is wrong is told once."""
+    file, replaced = tmp_path / "t", tmp_path / "other"
+    stolen, kept = _made(file, "stolen"), _made(replaced, "kept")
+    tokens = TokenFile(file)
+    replaced.chmod(0o666)
+    replaced.replace(file)
+    for _ in range(3):
+        assert tokens.identity(stolen) is not None
+    assert sum("cannot be used" in line for line in caplog.messages) == 1
+    file.chmod(0o600)
+    assert tokens.identity(stolen) is None
+    assert tokens.identity(kept) is not None
+
+
+def test_file_is_tried_again_though_nothing_of_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that fails once keeps no token that was taken back; another error is told, too."""
+    file = tmp_path / "t"
+    stolen = _made(file, "stolen")
+    tokens = TokenFile(file)
+    file.write_text("", encoding="utf-8")
+    for error in ("Input/output error", "Stale file handle"):
+        with monkeypatch.context() as away:
+            away.setattr(Path, "read_text", _raising(OSError(5, error)))
+            for _ in range(3):
+                assert tokens.identity(stolen) is not None
+        assert sum(error in line for line in caplog.messages) == 1
+    assert tokens.identity(stolen) is None
+
+
+def _raising(error: Exception) -> Any:
+    def read(*_arguments: Any, **_options: Any) -> str:
+        raise error
+
+    return read
+
+
 @pytest.mark.parametrize(
     "line",
     [
