@@ -44,8 +44,8 @@ class IssuedTokens:
                 return None
             claims = jwt.decode(
                 token,
-                key,
-                algorithms=list(self._config.algorithms),
+                key.public,
+                algorithms=[name for name in self._config.algorithms if name in key.algorithms],
                 audience=self._config.audience,
                 issuer=self._config.issuer,
                 leeway=_LEEWAY_S,

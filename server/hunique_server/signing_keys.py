@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -20,6 +21,19 @@ _FRESH_S = 300.0
 _BETWEEN_TRIES_S = 30.0
 _ANSWER_S = 5.0
 _ASYMMETRIC = ("RSA", "EC", "OKP")
+_OF_RSA = frozenset(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"))
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A public key that signatures of tokens are verified with."""
+
+    key_id: str | None
+    """What tokens call it."""
+    public: Any
+    """Itself, as `jwt.decode` takes it."""
+    algorithms: frozenset[str]
+    """Signatures that may be its own: the one that it names, or all that its kind can make."""
 
 
 class KeysUnavailableError(Exception):
@@ -29,7 +43,7 @@ class KeysUnavailableError(Exception):
 class SigningKeys(Protocol):
     """Finds keys."""
 
-    def find(self, key_id: str | None) -> PyJWK | None:
+    def find(self, key_id: str | None) -> SigningKey | None:
         """The key of that id; of no id, the only one there is.
 
         Raises:
@@ -50,7 +64,7 @@ class KeyFile:
     def __init__(self, file: Path) -> None:
         self._keys = Watched((file,), lambda: _read(file))
 
-    def find(self, key_id: str | None) -> PyJWK | None:
+    def find(self, key_id: str | None) -> SigningKey | None:
         """See `SigningKeys`."""
         return _pick(self._keys.value(), key_id)
 
@@ -77,10 +91,10 @@ class KeyUrl:
         self._fetch: Callable[[], Any] = fetch or client.fetch_data
         self._clock_s = clock_s
         self._lock = Lock()
-        self._keys: tuple[PyJWK, ...] = ()
+        self._keys: tuple[SigningKey, ...] = ()
         self._read_s = self._tried_s = float("-inf")
 
-    def find(self, key_id: str | None) -> PyJWK | None:
+    def find(self, key_id: str | None) -> SigningKey | None:
         """See `SigningKeys`."""
         key = _pick(self._keys, key_id)
         now_s = self._clock_s()
@@ -103,14 +117,16 @@ class KeyUrl:
 
     def _ask(self, now_s: float) -> None:
         try:
-            self._keys = _keys_of(self._fetch())
-        except (jwt.PyJWTError, OSError, ValueError, TypeError, KeyError) as error:
+            keys = _keys_of(self._fetch())
+        except Exception as error:  # noqa: BLE001 - whatever the issuer answers, callers get theirs
             logger.warning("the issuer does not give its keys: %s", error)
-        else:
-            self._read_s = now_s
+            return
+        if not keys:
+            logger.warning("the issuer gives no key that verifies signatures")
+        self._keys, self._read_s = keys, now_s
 
 
-def _read(file: Path) -> tuple[PyJWK, ...]:
+def _read(file: Path) -> tuple[SigningKey, ...]:
     try:
         keys = _keys_of(json.loads(file.read_bytes()))
     except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
@@ -120,16 +136,28 @@ def _read(file: Path) -> tuple[PyJWK, ...]:
     return keys
 
 
-def _keys_of(document: Any) -> tuple[PyJWK, ...]:
-    """Those that verify signatures; shared secrets are none."""
-    return tuple(
-        PyJWK(entry)
-        for entry in document["keys"]
-        if entry.get("kty") in _ASYMMETRIC and entry.get("use", "sig") == "sig"
-    )
+def _keys_of(document: Any) -> tuple[SigningKey, ...]:
+    """Those that verify signatures; others, of use for something else or none, are passed over."""
+    keys = (_key_of(entry) for entry in document["keys"])
+    return tuple(key for key in keys if key is not None)
 
 
-def _pick(keys: tuple[PyJWK, ...], key_id: str | None) -> PyJWK | None:
+def _key_of(entry: Any) -> SigningKey | None:
+    """A key, unless it is for something else, a shared or a private one, or of no known form."""
+    try:
+        if entry["kty"] not in _ASYMMETRIC or entry.get("use", "sig") != "sig":
+            return None
+        key = PyJWK(entry)
+    except Exception:  # noqa: BLE001 - keys that nobody here understands are none (RFC 7517, 5)
+        return None
+    if not hasattr(key.key, "verify"):
+        return None
+    is_any_of_rsa = key.key_type == "RSA" and not entry.get("alg")
+    algorithms = _OF_RSA if is_any_of_rsa else frozenset((key.algorithm_name,))
+    return SigningKey(key.key_id, key.key, algorithms)
+
+
+def _pick(keys: tuple[SigningKey, ...], key_id: str | None) -> SigningKey | None:
     if key_id is None:
         return keys[0] if len(keys) == 1 else None
     return next((key for key in keys if key.key_id == key_id), None)

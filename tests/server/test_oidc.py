@@ -162,6 +162,47 @@ def test_roles_in_a_strange_form_are_none(key_file: Path, value: Any) -> None:
     assert not identity.roles
 
 
+_EC = _public(EC_KEY, "e", "ES256")
+_NOT_FOR_US: dict[str, Any] = {
+    "encryption by name": {**_public(RSA_KEY, "x", "RS256"), "alg": "RSA-OAEP"},
+    "encryption by curve": {"kty": "OKP", "crv": "X25519", "x": _EC["x"], "kid": "x"},
+    "agreement": {**_EC, "alg": "ECDH-ES"},
+    "signature of none": {**_EC, "alg": "none"},
+    "unknown curve": {"kty": "EC", "crv": "BP-256", "x": "AA", "y": "AA", "kid": "x"},
+    "unknown kind": {"kty": "AKP", "pub": "AA", "kid": "x"},
+    "half a key": {"kty": "RSA", "kid": "x"},
+    "private": {**jwt.algorithms.ECAlgorithm.to_jwk(EC_KEY, as_dict=True), "kid": "x"},
+    "no key": "oops",
+    "a number": 5,
+}
+
+
+@pytest.mark.parametrize("stranger", _NOT_FOR_US.values(), ids=_NOT_FOR_US)
+def test_key_that_is_not_for_signatures_keeps_nobody_out(tmp_path: Path, stranger: Any) -> None:
+    """It is passed over, wherever it stands; alone it is no key at all."""
+    file = tmp_path / "k"
+    file.write_text(json.dumps({"keys": [stranger, *JWKS["keys"]]}), encoding="utf-8")
+    issued = _believing(file)
+    assert issued.identity(_issue()) is not None
+    assert issued.identity(_issue(kid="x")) is None
+    file.write_text(json.dumps({"keys": [stranger]}), encoding="utf-8")
+    with pytest.raises(ConfigError, match="found none"):
+        _believing(file)
+
+
+def test_key_without_an_algorithm_verifies_what_it_can(tmp_path: Path) -> None:
+    """All that was allowed and fits its kind, and nothing that was not."""
+    file = tmp_path / "k"
+    keys = [{**key, "alg": None} for key in JWKS["keys"]]
+    file.write_text(json.dumps({"keys": keys}), encoding="utf-8")
+    issued = _believing(file, algorithms=("RS256", "PS256", "RS512", "ES256"))
+    for algorithm in ("RS256", "PS256", "RS512"):
+        assert issued.identity(_issue(algorithm=algorithm)) is not None
+    assert issued.identity(_issue(algorithm="PS512")) is None
+    assert issued.identity(_issue(EC_KEY, "ES256", "e")) is not None
+    assert issued.identity(_issue(EC_KEY, "ES256", "r")) is None
+
+
 def test_keys_of_a_file_are_read_again(key_file: Path, issued: IssuedTokens) -> None:
     """A key that was taken away opens no longer."""
     key_file.write_text(json.dumps({"keys": JWKS["keys"][1:]}), encoding="utf-8")

@@ -70,6 +70,20 @@ def test_issuer_that_is_away_keeps_those_out_whom_nobody_knows() -> None:
     assert keys.find("r") is not None
 
 
+@pytest.mark.parametrize("answer", [[], {}, {"keys": 5}, {"keys": ["oops"]}, "oops", None])
+def test_issuer_that_talks_nonsense_is_not_asked_at_callers_will(answer: Any) -> None:
+    """Whatever it answers, callers hear that nobody can say, and it is asked twice a minute."""
+    issuer = Issuer()
+    issuer.keys = answer
+    keys = KeyUrl("https://issuer.example/keys", issuer.fetch, issuer.clock)
+    for _ in range(3):
+        with pytest.raises(KeysUnavailableError):
+            keys.find("r")
+    assert issuer.asked == 1
+    issuer.keys, issuer.now_s = JWKS, 31.0
+    assert keys.find("r") is not None
+
+
 def test_slow_issuer_holds_nobody_up_but_who_asks() -> None:
     """While one caller waits for it, known keys are found at once and unknown ones are put off."""
     issuer = Issuer()
