@@ -5,7 +5,6 @@
 What is refused by its token is refused before its message is read.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -39,7 +38,6 @@ _ACCOUNTED = frozenset((
     "/inference.GRPCInferenceService/RepositoryModelUnload",
 ))  # fmt: skip
 """What changes the server, and so is told to observers although it is no picture."""
-_LOOK_AGAIN_S = 0.2
 _TRACE_CONTEXT = ("traceparent", "tracestate")
 _REASONS = {
     grpc.StatusCode.UNAUTHENTICATED: "unauthenticated",
@@ -102,12 +100,9 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # no generic w
         for observer in self.observers:
             observer.observe(record)
 
-    async def open_for(self, name: str) -> None:
-        """Wait until one more picture of an identity may come in."""
-        while self.gate is not None and self.gate() is not None:
-            await asyncio.sleep(_LOOK_AGAIN_S)
-        if self.quotas.limits:
-            await self.quotas.wait(name)
+    def closed(self) -> Failure | None:
+        """Why no picture is examined now; None where they are."""
+        return None if self.gate is None else self.gate()
 
 
 class _Refused(Exception):  # noqa: N818 - it is no fault
@@ -125,7 +120,7 @@ class _Call:
         self._method = details.method
         self._metadata = _readable(details.invocation_metadata)
         self._identity: Identity | None = None
-        self._unreadable = False  # whether a stream came to a message that is none
+        self._cut_short: Failure | None = None  # why a stream was not read to its end
 
     async def admit_token(self) -> None:
         """Find out who calls, as far as the metadata says.
@@ -167,8 +162,8 @@ class _Call:
             async with aclosing(work) as given:
                 async for one in given:
                     yield one
-            if self._unreadable:
-                await refuse(context, NO_MESSAGE)
+            if self._cut_short is not None:
+                await refuse(context, self._cut_short)
 
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
         wrapper: Any = answers if handler.response_streaming else answer
@@ -226,7 +221,7 @@ class _Call:
         """Take a request's share; a stream's are taken one by one, when they come."""
         if self._method not in _WITH_PICTURES:
             return
-        failure = None if self._door.gate is None else self._door.gate()
+        failure = self._door.closed()
         if failure is not None:
             raise self._refused(failure, identity)
         if self._handler.request_streaming or not self._door.quotas.limits:
@@ -242,18 +237,28 @@ class _Call:
             raise self._refused(failure, identity) from None
 
     def _paced(self, request: Any) -> Any:
-        """A stream's requests, as far as they can be read, no faster than gate and share allow."""
+        """A stream's requests, as far as gate and messages allow, no faster than the share."""
         return self._one_by_one(request) if self._handler.request_streaming else request
 
     async def _one_by_one(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for request in requests:
             if request is UNREADABLE:
-                self._unreadable = True
+                self._cut_short = NO_MESSAGE
+            elif self._identity is not None and self._method in _WITH_PICTURES:
+                self._cut_short = await self._wait_for_share(self._identity)
+            if self._cut_short is not None:
                 return
-            if self._identity is not None and self._method in _WITH_PICTURES:
-                await self._door.open_for(self._identity.name)
             yield request
             del request
+
+    async def _wait_for_share(self, identity: Identity) -> Failure | None:
+        """Wait until one more picture of a stream may come in; why it may not."""
+        if self._door.quotas.limits:
+            await self._door.quotas.wait(identity.name)
+        failure = self._door.closed()
+        if failure is not None:
+            self._door.turn_away(self._method, failure, identity)
+        return failure
 
     def _refused(self, failure: Failure, identity: Identity | None) -> _Refused:
         self._door.turn_away(self._method, failure, identity)

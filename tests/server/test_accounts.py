@@ -1,5 +1,6 @@
 """What a running server writes down of its calls: audit log and logs; and a full disk."""
 
+import asyncio
 import json
 import resource
 import subprocess
@@ -24,6 +25,7 @@ from hunique_server.audit_config import AuditConfig
 from hunique_server.audit_log import AuditLog
 from hunique_server.cli import main
 from hunique_server.config import ConfigError, ServerConfig
+from hunique_server.errors import Failure
 from hunique_server.guards import Guards
 from hunique_server.metrics import Metrics
 from hunique_server.security_config import SecurityConfig
@@ -117,26 +119,21 @@ async def test_what_changes_the_server_is_in_the_log(serve: Any, key: Path, tmp_
     assert entry["identity"] == "peer:127.0.0.1"
 
 
-async def test_open_stream_waits_while_nothing_can_be_written(
-    serve: Any, key: Path, tmp_path: Path, red_png: bytes, monkeypatch: pytest.MonkeyPatch
+async def test_open_stream_ends_where_nothing_can_be_written(
+    serve: Any, key: Path, tmp_path: Path, small_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream that was let in before is not examined unaudited either; it goes on by itself."""
-    monkeypatch.setattr("hunique_server.interceptor._LOOK_AGAIN_S", 0.001)
-    said = [None, None, "full", "full", "full"]
-    gates: list[Any] = []
-
-    def gate(log: AuditLog) -> Any:
-        assert log
-        gates.append(said.pop(0) if said else None)
-        return gates[-1]
-
-    monkeypatch.setattr(AuditLog, "gate", gate)
+    """A stream that was let in before hears of it, too: what was read is answered, then it ends."""
+    full: list[Failure] = []
+    monkeypatch.setattr(AuditLog, "gate", lambda _log: full[0] if full else None)
     served = await serve(audit=AuditConfig(log=tmp_path / "audit.jsonl", key=key))
-    requests = [pb.SegmentRequest(image=red_png, request_id=str(i)) for i in range(2)]
-    answers = [one async for one in served.stub.SegmentStream(iter(requests))]
-    assert len(answers) == 2
-    # at the door, for the first picture, three times in vain and once for the second
-    assert gates == [None, None, "full", "full", "full", None]
+    stream = served.stub.SegmentStream()
+    await stream.write(pb.SegmentRequest(image=small_png, request_id="before"))
+    assert (await stream.read()).response.request_id == "before"
+    full.append(Failure(code=Code.UNAVAILABLE, message="no room for the audit log"))
+    await stream.write(pb.SegmentRequest(image=small_png, request_id="after"))
+    assert await asyncio.wait_for(stream.code(), LONG_S) is full[0].code
+    assert await stream.details() == full[0].message
+    assert served.sample("hunique_turned_away_total", reason="closed") == 1
 
 
 def _process_flags(key: Path, log: Path, *more: str) -> tuple[str, ...]:
