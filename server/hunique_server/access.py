@@ -162,7 +162,7 @@ class Access:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._waiting, issued.identity, token)
         except KeysUnavailableError:
-            raise AccessError(_NO_KEYS) from None
+            raise AccessError(NO_KEYS) from None
 
 
 def check_role(method: str, identity: Identity) -> None:
@@ -211,7 +211,8 @@ _WRONG_TOKEN = Failure(
     code=grpc.StatusCode.UNAUTHENTICATED,
     message="The token is not taken: it is unknown here, has ended, or is for another server.",
 )
-_NO_KEYS = Failure(
+NO_KEYS = Failure(
     code=grpc.StatusCode.UNAVAILABLE,
     message="Tokens cannot be verified now: their issuer does not give its keys. Try again later.",
 )
+"""What callers with a token of the issuer are told while nobody can say whose it is."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from hunique_server.access import Access, AccessError
+from hunique_server.access import NO_KEYS, Access, AccessError
 from hunique_server.calls import Context, refuse
 from hunique_server.errors import Failure
 from hunique_server.identity import Identity, act_as, identity_of
@@ -92,7 +92,8 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # no generic w
 
     def turn_away(self, method: str, failure: Failure, identity: Identity | None) -> None:
         """Count a refusal and tell of it."""
-        self._metrics.turned_away.labels(_REASONS.get(failure.code, "closed")).inc()
+        reason = "no_keys" if failure is NO_KEYS else _REASONS.get(failure.code, "closed")
+        self._metrics.turned_away.labels(reason).inc()
         self.tell(refused_record(_short(method), failure.code, identity))
 
     def tell(self, record: PictureRecord) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import jwt
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -16,7 +17,8 @@ from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_server.access import Access
 from hunique_server.identity import Identity, Role, act_as, identity_of
 from hunique_server.quota import Quotas
-from hunique_server.security_config import SecurityConfig
+from hunique_server.security_config import OidcConfig, SecurityConfig
+from hunique_server.signing_keys import KeysUnavailableError, KeyUrl
 from hunique_server.token_file import append_line, new_token
 
 LONG_S = 120.0
@@ -110,6 +112,28 @@ async def test_nothing_is_told_to_strangers(serve: Any, tokens: Path, red_png: b
     assert len(texts) == 1
     assert served.sample("hunique_turned_away_total", reason="unauthenticated") == 39
     assert served.sample("hunique_requests_total", method="Segment", code="OK") == 0
+
+
+async def test_issuer_that_is_away_is_told_from_a_full_disk(
+    serve: Any, red_png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can say whose a token is: the caller may try again, and the metric says why."""
+
+    def away(_keys: KeyUrl, _key_id: str | None) -> None:
+        raise KeysUnavailableError
+
+    monkeypatch.setattr(KeyUrl, "find", away)
+    oidc = OidcConfig(issuer="i", audience="a", keys="https://issuer.example/keys")
+    served = await serve(security=SecurityConfig(oidc=oidc))
+    token = jwt.encode({"sub": "a"}, "secret" * 10)
+    call = served.stub.Segment(
+        pb.SegmentRequest(image=red_png), metadata=(("authorization", f"Bearer {token}"),)
+    )
+    code, details = await _told(call)
+    assert code is Code.UNAVAILABLE
+    assert "issuer" in details
+    assert served.sample("hunique_turned_away_total", reason="no_keys") == 1
+    assert served.sample("hunique_turned_away_total", reason="closed") == 0
 
 
 async def test_probes_need_no_token(serve: Any, tokens: Path) -> None:
