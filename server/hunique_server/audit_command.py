@@ -23,15 +23,15 @@ EXIT_UNCOVERED = 3
               help="Entries that there were once, as the metric hunique_audit_entries said: finds "
               "a log that was put back to an older one, head and all.")  # fmt: skip
 def audit_verify(log: Path, key: Path | None, at_least: int) -> None:
-    """Follow the chain of LOG and check its signed head, LOG.head."""
+    """Follow the chain of LOG and check its signed head, LOG.head; a server may be writing it."""
     from hunique_server.audit_chain import BrokenChainError, read_public_key
-    from hunique_server.audit_file import examine, head_of, public_key_of
+    from hunique_server.audit_file import examine_in_use, public_key_of
     from hunique_server.config_error import ConfigError
 
     try:
         pem = (key or public_key_of(log)).read_bytes()
         public = read_public_key(pem)
-        found = examine(log, public, head_of(log).read_bytes())
+        found = examine_in_use(log, public)
     except OSError as error:
         raise click.ClickException(f"cannot read {error.filename}: {error.strerror}") from error
     except (BrokenChainError, ConfigError) as error:

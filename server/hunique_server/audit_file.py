@@ -7,7 +7,8 @@ opened again, and the entry of that opening says so for good.
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ from hunique_server.audit_chain import (
 from hunique_server.config_error import ConfigError
 
 _PRIVATE_MODE = 0o600
+_MOST_LOOKS = 20
+_BETWEEN_LOOKS_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,18 @@ class Found:
     """Entries behind the head."""
     uncovered_before: int
     """Entries that were behind the head when the log was opened again, as it says itself."""
+    torn: bool = False
+    """Whether half a line stands behind the last entry."""
+
+    @property
+    def reached(self) -> int:
+        """Entries there are, one that is half written included."""
+        return self.link.entries + self.torn
+
+    @property
+    def covered(self) -> int:
+        """Entries that the head covers."""
+        return self.link.entries - self.uncovered
 
 
 class AuditFile:
@@ -176,29 +191,51 @@ def examine(log: Path, key: Ed25519PublicKey, head: bytes | None) -> Found:
         OSError: it cannot be read.
     """
     covered = Link() if head is None else read_head(head, key)
-    link, before, met = Link(), 0, covered.entries == 0
-    for line in _lines(log):
-        entry, link = link.follow(line)
-        if entry.get("event") == "opened":
-            before += int(entry.get("uncovered_entries", 0))
-        if link.entries == covered.entries:
-            met = link.sha256 == covered.sha256
-            if not met:
-                raise BrokenChainError(f"line {link.entries} is not the one that the head covers")
+    link, before, met, torn = Link(), 0, covered.entries == 0, False
+    with log.open("rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                torn = True
+                break
+            entry, link = link.follow(line[:-1])
+            if entry.get("event") == "opened":
+                before += int(entry.get("uncovered_entries", 0))
+            if link.entries == covered.entries:
+                met = link.sha256 == covered.sha256
+                if not met:
+                    raise BrokenChainError(
+                        f"line {link.entries} is not the one that the head covers"
+                    )
     if not met:
         raise BrokenChainError(
             f"the head covers {covered.entries} entries and {link.entries} are there: "
             "the end is missing"
         )
-    return Found(link, link.entries - covered.entries, before)
+    return Found(link, link.entries - covered.entries, before, torn)
 
 
-def _lines(log: Path) -> Iterator[bytes]:
-    with log.open("rb") as stream:
-        for line in stream:
-            if not line.endswith(b"\n"):
-                raise BrokenChainError("the last line is cut short")
-            yield line[:-1]
+def examine_in_use(log: Path, key: Ed25519PublicKey) -> Found:
+    """The same for a log that a server may be writing: lines come first, their head a moment later.
+
+    What was there is followed once its head is there, too; what came since is left out.
+
+    Raises:
+        BrokenChainError: it is not as it was written.
+        OSError: it cannot be read.
+    """
+    first = examine(log, key, head_of(log).read_bytes())
+    if first.covered == first.reached:
+        return first
+    for _ in range(_MOST_LOOKS):
+        if read_head(head_of(log).read_bytes(), key).entries >= first.reached:
+            break
+        time.sleep(_BETWEEN_LOOKS_S)
+    later = examine(log, key, head := head_of(log).read_bytes())
+    if later.covered >= first.reached:
+        return Found(read_head(head, key), 0, later.uncovered_before)
+    if later.torn:
+        raise BrokenChainError("the last line is cut short")
+    return later
 
 
 def _whole_lines(log: Path) -> tuple[int, int]:

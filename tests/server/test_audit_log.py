@@ -164,8 +164,11 @@ def test_log_goes_on_after_a_restart(log: Path, key: Path) -> None:
     assert "9 entries" in _verify(log)[1]
 
 
-def test_entries_behind_the_head_are_told_for_good(log: Path, key: Path) -> None:
+def test_entries_behind_the_head_are_told_for_good(
+    log: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A crash leaves lines that no head covers, or half of one; the next opening says so."""
+    monkeypatch.setattr("hunique_server.audit_file._BETWEEN_LOOKS_S", 0.0)
     lines = log.read_bytes().splitlines(keepends=True)
     link = Link()
     for line in lines:
@@ -178,7 +181,8 @@ def test_entries_behind_the_head_are_told_for_good(log: Path, key: Path) -> None
     assert "1 entries were written and not signed for" in said
     with log.open("ab") as stream:
         stream.write(b'{"half": ')
-    assert _verify(log)[0] == 1
+    code, said = _verify(log)
+    assert (code, "the last line is cut short" in said) == (1, True)
     AuditFile(log, key).close()
     code, said = _verify(log)
     assert code == 3
@@ -186,6 +190,50 @@ def test_entries_behind_the_head_are_told_for_good(log: Path, key: Path) -> None
     opened = json.loads(log.read_bytes().splitlines()[-1])
     assert opened["uncovered_entries"] == 1
     assert opened["torn_bytes"] == 9
+
+
+def test_log_is_verified_while_it_is_written(
+    log: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines that come between a look at the head and one at the log are no false alarm."""
+    written = AuditFile(log, key)
+    read = Path.read_bytes
+
+    def read_and_go_on(file: Path) -> bytes:
+        data = read(file)
+        if file == head_of(log):
+            written.append([{"identity": "meanwhile"}])
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_go_on)
+    code, said = _verify(log)
+    assert (code, "none changed, moved or missing" in said) == (0, True)
+    assert _verify(log, "--at-least", "8")[0] == 0
+    written.close()
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_line_that_is_being_written_is_waited_for(
+    log: Path, key: Path, monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    """A line is there before its head, or half of it; a moment later all of it is verified."""
+    whole, head = log.read_bytes(), head_of(log).read_bytes()
+    written = AuditFile(log, key)
+    last, last_head = log.read_bytes()[len(whole) :], head_of(log).read_bytes()
+    log.write_bytes(whole + (last[:20] if half else last))
+    head_of(log).write_bytes(head)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            log.write_bytes(whole + last)
+            head_of(log).write_bytes(last_head)
+
+    monkeypatch.setattr("hunique_server.audit_file.time.sleep", wait)
+    code, said = _verify(log)
+    assert (code, "7 entries" in said) == (0, True)
+    written.close()
 
 
 @pytest.mark.parametrize("failing", ["line", "head"])
