@@ -17,7 +17,6 @@ from threading import Thread
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from hunique_models.engine import Engine
 from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
@@ -31,6 +30,7 @@ from hunique_server.metrics import Metrics
 from hunique_server.oip_service import SERVICE_NAME as OIP_NAME
 from hunique_server.oip_service import OpenInference
 from hunique_server.premises import Premises
+from hunique_server.reflection import Reflection
 from hunique_server.repository import ModelRepository
 from hunique_server.served_models import ServedModels
 from hunique_server.service import SERVICE_NAME, HandFeatures
@@ -60,6 +60,7 @@ class Server:
         """What is served."""
         self._given_engine = engine
         self._health = Health(SERVICE_NAME, OIP_NAME)
+        self._reflection = Reflection(SERVICE_NAME, OIP_NAME, HEALTH_NAME)
         self._ready = False
         self._undo = contextlib.AsyncExitStack()
 
@@ -117,8 +118,7 @@ class Server:
         oip_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self.config.security.reflection != "off":
-            names = (SERVICE_NAME, OIP_NAME, HEALTH_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server)
+            self._reflection.register(server)
         return server
 
     def _bind(self, server: grpc.aio.Server, address: str, guards: Guards) -> None:
@@ -155,6 +155,7 @@ class Server:
         """Drain and end. May be called again."""
         self._ready = False
         self._health.end()
+        self._reflection.end()
         await self._undo.aclose()
 
 

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -64,6 +65,19 @@ async def test_every_watcher_hears_of_the_drain(serve: Any) -> None:
     watches.pop().cancel()
     stopping = asyncio.create_task(served.server.stop())
     assert [(await watch.read()).status for watch in watches] == [Health.NOT_SERVING] * 2
+    await asyncio.wait_for(stopping, LONG_S / 2)
+
+
+async def test_whoever_asks_what_there_is_holds_nothing_up(serve: Any) -> None:
+    """A stream of reflection that is left open ends with the server, not with its drain."""
+    served = await serve(drain_s=LONG_S)
+    ask = reflection_pb2_grpc.ServerReflectionStub(served.channel).ServerReflectionInfo
+    streams = [ask(), ask()]  # the second asks nothing at all
+    await streams[0].write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    assert (await streams[0].read()).list_services_response.service
+    await streams[1].wait_for_connection()
+    stopping = asyncio.create_task(served.server.stop())
+    assert await _code(streams[0]) is Code.OK
     await asyncio.wait_for(stopping, LONG_S / 2)
 
 
