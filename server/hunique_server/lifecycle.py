@@ -178,7 +178,7 @@ async def serve(config: ServerConfig) -> None:
     if config.exit_with_parent:
         _watch_parent(loop, ending)
     server = Server(config)
-    await server.start()
+    await _start_unless(ending, server)
     logger.info("hunique-server ready on %s", ", ".join(server.addresses))
     if server.admin is not None:
         logger.info("metrics on http://%s/metrics", server.admin.address)
@@ -186,6 +186,24 @@ async def serve(config: ServerConfig) -> None:
     logger.info("draining for at most %g s", config.drain_s)
     await server.stop()
     logger.info("hunique-server ended")
+
+
+async def _start_unless(ending: asyncio.Event, server: Server) -> None:
+    """Start a server; end the process where it is to end before that is done.
+
+    A model that is being loaded cannot be called back, and nobody waits for it any more.
+    """
+    starting = asyncio.ensure_future(server.start())
+    told = asyncio.ensure_future(ending.wait())
+    await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait((starting,))
+        logger.info("hunique-server ended before it was ready")
+        logging.shutdown()
+        os._exit(0)
+    await starting
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, ending: asyncio.Event) -> None:

@@ -260,3 +260,38 @@ def test_second_signal_ends_at_once(
         process.send_signal(signal.SIGTERM)
         assert process.wait(LONG_S) == 1
         unsent.put(None)
+
+
+LOADS_FOR_EVER = """
+import threading
+from hunique_server import repository
+from hunique_server.cli import main
+
+def hold(*_):
+    print("loading", flush=True)
+    threading.Event().wait()
+
+repository.prove_all = hold
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_server_that_is_still_loading_ends_when_it_is_told(
+    tiny_bundle: Bundle, tmp_path: Path, number: int
+) -> None:
+    """Nothing is served yet, so nothing has to be waited for, however long a model takes."""
+    command = [sys.executable, "-c", LOADS_FOR_EVER, "--bundle", str(tiny_bundle.path)]
+    command += ["--listen", f"unix:{tmp_path / 'h.sock'}", "--admin-listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "loading\n"
+            process.send_signal(number)
+            _, said = process.communicate(timeout=LONG_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert "ended before it was ready" in said
