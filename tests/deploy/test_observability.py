@@ -84,6 +84,14 @@ def test_every_alert_is_explained(deploy: Path) -> None:
         assert f"`{rule['alert']}`" in page
 
 
+def test_every_alert_is_about_one_service(deploy: Path) -> None:
+    """What several releases share in one Prometheus is not summed over all of them."""
+    for rule in _rules(deploy):
+        operators = re.findall(r"\b(?:sum|count|min|max)\b(?!\()(.{0,21})", rule["expr"])
+        assert operators, rule
+        assert all(text.startswith(" by (namespace, job") for text in operators), rule
+
+
 def test_every_alert_is_tried(deploy: Path) -> None:
     """Each alert has a test in which it fires and one in which it keeps quiet."""
     text = (deploy / "prometheus" / "alerts_test.yaml").read_text(encoding="utf-8")
