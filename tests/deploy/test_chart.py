@@ -10,7 +10,22 @@ import pytest
 EVERYTHING: dict[str, Any] = {
     "image": {"digest": "sha256:" + "0" * 64},
     "imagePullSecrets": [{"name": "registry"}],
-    "server": {"flags": {"max-batch": 8}, "threads": 3},
+    "server": {
+        "flags": {"audit-log": "/audit/audit.jsonl", "audit-key": "/audit-key/audit.pem"},
+        "threads": 3,
+    },
+    "extraEnv": [
+        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4317"},
+    ],
+    "extraVolumes": [
+        {"name": "audit", "persistentVolumeClaim": {"claimName": "hunique-audit"}},
+        {"name": "audit-key", "secret": {"secretName": "audit-key", "defaultMode": 0o440}},
+    ],
+    "extraVolumeMounts": [
+        {"name": "audit", "mountPath": "/audit", "subPathExpr": "$(POD_NAME)"},
+        {"name": "audit-key", "mountPath": "/audit-key", "readOnly": True},
+    ],
     "tls": {"secretName": "hunique-tls", "clientCertificates": True},
     "auth": {"tokensSecretName": "hunique-tokens"},
     "model": {"volume": {"persistentVolumeClaim": {"claimName": "model"}}, "subPath": "v3"},
@@ -175,7 +190,7 @@ def test_gpu_asks_for_a_device_and_the_gpu_image(render: Any) -> None:
     """One switch gives resource, image, device and toleration."""
     container = render(gpu={"enabled": True, "count": 2}).container()
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 2
-    assert container["resources"]["limits"]["memory"] == "2Gi"
+    assert container["resources"]["limits"]["memory"] == "4Gi"
     assert container["image"].endswith("-gpu")
     assert "--device=cuda" in container["args"]
     spec = render(gpu={"enabled": True, "count": 2}).one("Deployment")["spec"]["template"]["spec"]
@@ -228,6 +243,20 @@ def test_repository_may_be_a_folder_of_its_volume(render: Any) -> None:
     assert not [argument for argument in render().container()["args"] if "repository" in argument]
 
 
+def test_what_flags_name_can_be_there(render: Any) -> None:
+    """Variables, volumes and mounts of one's own stand beside those of the chart."""
+    rendering = render(**EVERYTHING)
+    spec = rendering.one("Deployment")["spec"]["template"]["spec"]
+    for own, all_of_them in (
+        ("extraEnv", rendering.container()["env"]),
+        ("extraVolumeMounts", rendering.container()["volumeMounts"]),
+        ("extraVolumes", spec["volumes"]),
+    ):
+        names = [entry["name"] for entry in all_of_them]
+        assert len(set(names)) == len(names) > len(EVERYTHING[own])
+        assert [entry for entry in all_of_them if entry in EVERYTHING[own]] == EVERYTHING[own]
+
+
 def test_autoscaler_owns_the_number_of_replicas(render: Any) -> None:
     """An upgrade of the release does not reset what the autoscaler decided."""
     scaled = render(autoscaling={"enabled": True})
@@ -275,6 +304,15 @@ NONSENSE: list[dict[str, Any]] = [
     {"server": {"device": "cuda"}},
     {"server": {"device": "cpu"}, "gpu": {"enabled": True}},
     {"server": {"flags": {"no-such-flag": 1}}},
+    {"server": {"flags": {"max-batch": 1.5}}},
+    {"server": {"flags": {"max-batch": 0}}},
+    {"server": {"flags": {"reflection": False}}},
+    {"server": {"flags": {"audit-log": "audit.jsonl"}}},
+    {"server": {"flags": {"oidc-keys": "http://issuer.example/keys"}}},
+    {"server": {"flags": {"listen": "0.0.0.0:1"}}},
+    {"extraEnv": [{"name": "X", "value": 1}]},
+    {"extraVolumes": [{"emptyDir": {}}]},
+    {"extraVolumeMounts": [{"name": "x"}]},
     {"server": {"logFormat": "xml"}},
     {"server": {"grpcPort": 80}},
     {"server": {"preStopSeconds": 0}},

@@ -41,3 +41,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .Values.image.repository $tag }}
 {{- end }}
 {{- end }}
+
+{{- /* Arguments out of flags. Whole numbers come as floating ones, which are written 1e+06. */ -}}
+{{- define "hunique.flags" -}}
+{{- range $flag, $value := . }}
+{{- if kindIs "bool" $value }}
+{{- if $value }}
+- --{{ $flag }}
+{{- end }}
+{{- else if kindIs "slice" $value }}
+{{- range $value }}
+- {{ printf "--%s=%v" $flag . | quote }}
+{{- end }}
+{{- else if and (kindIs "float64" $value) (eq (floor $value) $value) }}
+- --{{ $flag }}={{ int64 $value }}
+{{- else }}
+- {{ printf "--%s=%v" $flag $value | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
