@@ -38,6 +38,8 @@ from hunique_server.service import SERVICE_NAME, HandFeatures
 logger = logging.getLogger(__name__)
 
 _MESSAGE_OVERHEAD_BYTES = 64 * 1024
+_AFTER_DRAIN_S = 5.0
+"""Kubernetes' grace period in the chart is longer than the drain by more than that."""
 _STDIN = 0
 _MOST_SOCKET_BYTES = 107
 
@@ -184,7 +186,7 @@ async def serve(config: ServerConfig) -> None:
         logger.info("metrics on http://%s/metrics", server.admin.address)
     await ending.wait()
     logger.info("draining for at most %g s", config.drain_s)
-    await server.stop()
+    await _stop_in_time(server)
     logger.info("hunique-server ended")
 
 
@@ -201,9 +203,27 @@ async def _start_unless(ending: asyncio.Event, server: Server) -> None:
         starting.cancel()
         await asyncio.wait((starting,))
         logger.info("hunique-server ended before it was ready")
-        logging.shutdown()
-        os._exit(0)
+        _leave()
     await starting
+
+
+async def _stop_in_time(server: Server) -> None:
+    """Drain and end; end the process where something goes on long after the drain.
+
+    That is a model that an administrator has loaded: calls are answered and written down before.
+    """
+    stopping = asyncio.ensure_future(server.stop())
+    await asyncio.wait((stopping,), timeout=server.config.drain_s + _AFTER_DRAIN_S)
+    if not stopping.done():
+        logger.warning("what still goes on, such as the loading of a model, is not waited for")
+        _leave()
+    await stopping
+
+
+def _leave() -> None:
+    """End the process at once, though threads of it still work."""
+    logging.shutdown()
+    os._exit(0)
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, ending: asyncio.Event) -> None:

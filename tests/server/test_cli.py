@@ -6,6 +6,8 @@ import queue
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import click
 import grpc
 import pytest
 from click.testing import CliRunner
+from repository_writing import Shelf
 
 from hunique_models.bundle import Bundle, default_bundle_path
+from hunique_proto.inference import open_inference_pb2 as oip
+from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2_grpc as pb_grpc
 from hunique_server import cli
@@ -263,17 +268,35 @@ def test_second_signal_ends_at_once(
 
 
 LOADS_FOR_EVER = """
-import threading
-from hunique_server import repository
+import sys, threading
+from hunique_server import lifecycle, repository
 from hunique_server.cli import main
 
-def hold(*_):
+prove, firsts = repository.prove_all, iter(range(int(sys.argv.pop(1))))
+
+def hold(*arguments):
+    for _ in firsts:
+        return prove(*arguments)
     print("loading", flush=True)
     threading.Event().wait()
 
-repository.prove_all = hold
+repository.prove_all, lifecycle._AFTER_DRAIN_S = hold, 0.1
 main()
 """
+
+
+@contextmanager
+def _loading_for_ever(socket: Path, loads_before: int, *flags: str) -> Iterator[Any]:
+    """A server that loads so many times, then says so and never ends loading."""
+    command = [sys.executable, "-c", LOADS_FOR_EVER, str(loads_before), *flags]
+    command += ["--listen", f"unix:{socket}", "--admin-listen", "none", "--threads", "1"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -281,17 +304,31 @@ def test_server_that_is_still_loading_ends_when_it_is_told(
     tiny_bundle: Bundle, tmp_path: Path, number: int
 ) -> None:
     """Nothing is served yet, so nothing has to be waited for, however long a model takes."""
-    command = [sys.executable, "-c", LOADS_FOR_EVER, "--bundle", str(tiny_bundle.path)]
-    command += ["--listen", f"unix:{tmp_path / 'h.sock'}", "--admin-listen", "127.0.0.1:0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "loading\n"
-            process.send_signal(number)
-            _, said = process.communicate(timeout=LONG_S)
-        finally:
-            process.kill()
+    flags = ("--bundle", str(tiny_bundle.path))
+    with _loading_for_ever(tmp_path / "h.sock", 0, *flags) as process:
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=LONG_S)
     assert process.returncode == 0
     assert "ended before it was ready" in said
+
+
+def test_load_that_does_not_end_does_not_keep_a_server(shelf: Shelf, tmp_path: Path) -> None:
+    """What an administrator asked for is waited for a little, once all calls are done with."""
+    shelf.add("hands", "1.0.0")
+    socket, flags = tmp_path / "h.sock", ("--model-repository", str(shelf.path), "--drain-s", "0")
+    with (
+        _loading_for_ever(socket, 1, *flags) as process,
+        grpc.insecure_channel(f"unix:{socket}") as channel,
+    ):
+        assert "ready on" in process.stderr.readline()
+        shelf.add("hands", "2.0.0")
+        load = oip_grpc.GRPCInferenceServiceStub(channel).RepositoryModelLoad.future(
+            oip.RepositoryModelLoadRequest(model_name="hands"), timeout=LONG_S
+        )
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGTERM)
+        assert load.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        _, said = process.communicate(timeout=LONG_S)
+    assert process.returncode == 0
+    assert "the loading of a model, is not waited for" in said
