@@ -1,6 +1,7 @@
 """From what is named on the command line to pictures."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ SUFFIXES = frozenset(
 )
 """What of a folder is taken for a picture; a file that is named is always sent. Masks and overlays
 of an earlier run, whose document stands beside them, are none."""
+_RESULT = re.compile(r"(.+)\.(?:overlay\.jpg|[a-z][a-z0-9_]{0,63}\.[1-9][0-9]*\.png)", re.DOTALL)
+"""NAME.overlay.jpg or NAME.CLASS.N.png."""
 
 
 def list_pictures(inputs: Iterable[str], out: Path | None, *, recursive: bool) -> list[str]:
@@ -74,8 +77,6 @@ def _documented_in(folder: Path) -> frozenset[str]:
 
 
 def _is_result(name: str, documented: frozenset[str]) -> bool:
-    """Whether it is a mask or an overlay: NAME.CLASS.N.png or NAME.overlay.jpg of such a name."""
-    if not documented:
-        return False
-    parts = name.split(".")
-    return any(".".join(parts[:count]) in documented for count in range(1, len(parts)))
+    """Whether it is a mask or an overlay of such a name, and nothing that is named much like one."""
+    found = _RESULT.fullmatch(name)
+    return found is not None and found[1] in documented

@@ -126,11 +126,18 @@ def test_results_of_another_run_are_no_pictures(segment: Run, folder: Path, tmp_
     first = folder / "results"
     assert segment("-r", folder, "--out", first).returncode == 0
     assert list(first.glob("*.overlay.jpg"))
-    (first / "02.PNG.of-mine.png").write_bytes((folder / "00.png").read_bytes())
-    (first / "mine.png").write_bytes((folder / "00.png").read_bytes())
+    mine = [
+        "mine.png",
+        "02.PNG.png",
+        "02.PNG.rotated.png",
+        "02.PNG.overlay.png",
+        "02.PNG.ring.0.png",
+    ]
+    for name in mine:
+        (first / name).write_bytes((folder / "00.png").read_bytes())
     again = segment("-r", folder, "--out", tmp_path / "elsewhere")
-    assert again.stderr.splitlines() == ["4 done, 0 failed"]
-    assert (tmp_path / "elsewhere" / "mine.png.hunique.json").exists()
+    assert again.stderr.splitlines() == ["8 done, 0 failed"]
+    assert all((tmp_path / "elsewhere" / f"{name}.hunique.json").exists() for name in mine)
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
