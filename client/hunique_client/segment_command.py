@@ -15,7 +15,7 @@ from rich.console import Console
 from hunique_client.client import HuniqueClient
 from hunique_client.documents import document, error_document
 from hunique_client.errors import HuniqueClientError, InvalidRequestError
-from hunique_client.inputs import STANDARD_INPUT, list_pictures
+from hunique_client.inputs import STANDARD_INPUT, Listing, list_pictures
 from hunique_client.progress import Advance, shown_progress
 from hunique_client.result_folder import ResultExistsError, ResultFolder
 from hunique_client.results import ModelDescription, Outcome, Output, SegmentResult, Status
@@ -23,6 +23,12 @@ from hunique_client.table import print_result, printable
 
 EXIT_NOT_ASSESSABLE = 3
 EXIT_SOME_FAILED = 5
+
+
+class InputUnreadError(HuniqueClientError):
+    """A folder cannot be searched for pictures."""
+
+    exit_code = EXIT_SOME_FAILED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +100,18 @@ def run_job(job: Job, open_client: Callable[[], HuniqueClient]) -> int:
         click.UsageError: an input, a model or a class that is not there.
         HuniqueClientError: no server, or it went away.
     """
-    names = list_pictures(job.inputs, job.out, recursive=job.recursive)
+    listing = list_pictures(job.inputs, job.out, recursive=job.recursive)
+    names = listing.names
+    _say_what_is_left_out(listing)
     folder = ResultFolder(job.out, overwrite=job.overwrite) if job.out else None
-    tally = _Tally(count=len(names))
+    tally = _Tally(count=len(names) + len(listing.unread))
     with open_client() as client:
         model = describe_model(client, job.model)
         _check_classes(job.classes, model)
         try:
-            with shown_progress(len(names)) as advance:
+            with shown_progress(tally.count) as advance:
                 run = _Run(job, folder, model.sha256, tally, advance)
+                run.fail_unread(listing)
                 # closed here, whatever happens: an error that is on its way out would keep it
                 outcomes = client.segment_many(
                     run.sources(names),
@@ -115,9 +124,14 @@ def run_job(job: Job, open_client: Callable[[], HuniqueClient]) -> int:
                     for outcome in outcomes:
                         run.report(outcome)
         finally:
-            if len(names) > 1:
+            if tally.count > 1:
                 print(tally, file=sys.stderr)
     return tally.exit_code()
+
+
+def _say_what_is_left_out(listing: Listing) -> None:
+    if left_out := listing.left_out():
+        print(f"hunique-client: {left_out}", file=sys.stderr)
 
 
 class _Run:
@@ -145,6 +159,11 @@ class _Run:
         self._tally = tally
         self._advance = advance
         self._stems: dict[str, str] = {}  # of pictures under way
+
+    def fail_unread(self, listing: Listing) -> None:
+        """Count and say what could not even be searched for pictures."""
+        for name, reason in sorted(listing.unread.items()):
+            self._fail(name, InputUnreadError(reason))
 
     def sources(self, names: Iterable[str]) -> Iterator[str | bytes]:
         """Pictures to be examined; deals with those that need not or must not be."""
