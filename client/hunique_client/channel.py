@@ -12,6 +12,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     # where a name stands for several servers, spread calls over them
     ("grpc.lb_policy_name", "round_robin"),
 )
+CLEAR_CHANNEL_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0))
+"""Of channels that are not encrypted: no proxy of HTTP reads along."""
 STREAM_IN_FLIGHT = 8
 """Pictures of one stream sent and not yet answered."""
 DEFAULT_DEADLINE_S = 120.0

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from hunique_client.channel import CHANNEL_OPTIONS
+from hunique_client.channel import CHANNEL_OPTIONS, CLEAR_CHANNEL_OPTIONS
 from hunique_client.credentials import Credentials
 
 _Pairs = tuple[tuple[str, str | bytes], ...]
@@ -20,7 +20,7 @@ def open_channel(address: str, credentials: Credentials) -> grpc.Channel:
     credentials.check_address(address)
     token, encrypted = credentials.token_source(), credentials.for_channel()
     if encrypted is None:
-        channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        channel = grpc.insecure_channel(address, options=CLEAR_CHANNEL_OPTIONS)
     else:
         channel = grpc.secure_channel(address, encrypted, options=CHANNEL_OPTIONS)
     return channel if token is None else grpc.intercept_channel(channel, _WithToken(token))
@@ -37,7 +37,7 @@ def open_aio_channel(address: str, credentials: Credentials) -> grpc.aio.Channel
     interceptors: Sequence[Any] = () if token is None else (_AioWithToken(token),)
     if encrypted is None:
         return grpc.aio.insecure_channel(
-            address, options=CHANNEL_OPTIONS, interceptors=interceptors
+            address, options=CLEAR_CHANNEL_OPTIONS, interceptors=interceptors
         )
     return grpc.aio.secure_channel(
         address, encrypted, options=CHANNEL_OPTIONS, interceptors=interceptors

@@ -170,6 +170,24 @@ def test_token_may_stay_on_this_machine(tmp_path: Path, address: str) -> None:
     HuniqueClient(address, Credentials(token_file=file)).close()
 
 
+async def test_no_proxy_reads_along(
+    own_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent in the clear goes straight to its server, whatever proxy is configured."""
+    address = f"localhost:{own_server.start_tcp()}"
+    file = tmp_path / "token"
+    file.write_text("t", encoding="utf-8")
+    known = Credentials(token_file=file)
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("grpc_proxy", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")  # nobody answers there
+    with HuniqueClient(address, known) as client:
+        assert client.describe_model().name == "tiny"
+    async with aio.HuniqueClient(address, known) as twin:
+        assert (await twin.describe_model()).name == "tiny"
+
+
 def test_credentials_that_cannot_be_used_are_explained(tmp_path: Path) -> None:
     """Half a pair, certificates without encryption, files that are not there or hold no token."""
     for wrong in ({"tls": True, "client_cert": "c"}, {"ca": "c"}):
