@@ -7,6 +7,8 @@ from typing import Any
 from hunique_client.results import ClassResult, Instance, SegmentResult
 
 SCHEMA_VERSION = 1
+NOT_REVIEWED = "not reviewed"
+"""What `review` says until a person writes something else there."""
 
 
 def document(name: str, result: SegmentResult, mask_files: dict[str, Any] | None = None) -> str:
@@ -23,7 +25,7 @@ def document(name: str, result: SegmentResult, mask_files: dict[str, Any] | None
         "provenance": dict(result.provenance),
         "findings": [_finding(one) for one in result.classes],
         "files": mask_files or {},
-        "review": "not reviewed",
+        "review": NOT_REVIEWED,
     }
     return json.dumps(values, sort_keys=True)
 
@@ -31,6 +33,17 @@ def document(name: str, result: SegmentResult, mask_files: dict[str, Any] | None
 def error_document(name: str, message: str) -> str:
     """The document of a picture that could not be served, on one line."""
     return json.dumps({"schema_version": SCHEMA_VERSION, "picture": name, "error": message})
+
+
+def picture_and_model(values: Any) -> tuple[str, str]:
+    """SHA-256 of the picture and of the model of a document; empty where it does not say."""
+
+    def member(of: Any, name: str) -> Any:
+        return of.get(name) if isinstance(of, dict) else None
+
+    provenance = member(values, "provenance")
+    digests = member(provenance, "input_sha256"), member(member(provenance, "model"), "sha256")
+    return str(digests[0] or ""), str(digests[1] or "")
 
 
 def _finding(finding: ClassResult) -> dict[str, Any]:

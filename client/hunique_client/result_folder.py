@@ -5,8 +5,9 @@
     NAME.overlay.jpg     everything drawn on the picture
 
 Two pictures of one name get NAME and NAME-2, in the order in which they were given. A
-result that is there is not overwritten unless that was asked for. The document is written
-last: where it stands, everything it names is complete.
+result that is there is not overwritten unless that was asked for, and never where a person
+has reviewed it. The document is written last: where it stands, everything it names is
+complete.
 """
 
 import hashlib
@@ -14,9 +15,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hunique_client.documents import document
+from hunique_client.documents import NOT_REVIEWED, document, picture_and_model
 from hunique_client.errors import HuniqueClientError
 from hunique_client.results import SegmentResult
+from hunique_client.stems import Stems
 
 DOCUMENT_SUFFIX = ".hunique.json"
 
@@ -47,26 +49,12 @@ class ResultFolder:
     def __init__(self, folder: Path, *, overwrite: bool = False) -> None:
         self._folder = folder
         self._overwrite = overwrite
-        self._taken: set[str] = set()
+        self.stems = Stems(self._picture_of)
+        """Names for the results of this run."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ResultNotWrittenError(f"{folder} cannot be made: {error.strerror}") from error
-
-    def reserve(self, name: str) -> str:
-        """A stem for the files of a picture, one that no other picture of this run has.
-
-        Args:
-            name: the picture's file name or path.
-        """
-        stem = name = Path(name).name
-        number = 1
-        # some file systems do not tell HAND.JPG from hand.jpg
-        while stem.casefold() in self._taken:
-            number += 1
-            stem = f"{name}-{number}"
-        self._taken.add(stem.casefold())
-        return stem
 
     def earlier(self, stem: str) -> dict[str, Any] | None:
         """The document that stands there; None where there is none, empty where it is broken."""
@@ -78,6 +66,10 @@ class ResultFolder:
             return {}
         return values if isinstance(values, dict) else {}
 
+    def _picture_of(self, stem: str) -> str | None:
+        earlier = self.earlier(stem)
+        return None if earlier is None else picture_and_model(earlier)[0]
+
     def has_files(self, earlier: dict[str, Any]) -> bool:
         """Whether every file is there that an earlier document names."""
         named = earlier.get("files")
@@ -86,16 +78,28 @@ class ResultFolder:
         return all((self._folder / name).is_file() for name in names)
 
     def check_free(self, stem: str) -> None:
-        """Refuse to replace a result, unless that was asked for.
+        """Refuse to replace a result, unless that was asked for and nobody has reviewed it.
 
         Raises:
             ResultExistsError: it is there.
+            ResultNotWrittenError: whether it is cannot be found out.
         """
         target = self._document_path(stem)
-        if target.exists() and not self._overwrite:
+        try:
+            if not target.exists():
+                return
+            reviewed = self._overwrite and _may_be_reviewed(target)
+        except OSError as error:
+            raise ResultNotWrittenError(f"{target} cannot be read: {error.strerror}") from error
+        if not self._overwrite:
             raise ResultExistsError(
                 f"{target} exists: choose another --out folder, or say --overwrite, or say "
                 "--resume to leave out what is done"
+            )
+        if reviewed:
+            raise ResultExistsError(
+                f"{target} has been reviewed and is not replaced: move it away, or say --resume "
+                "to leave out what is done, or choose another --out folder"
             )
 
     def write(self, stem: str, name: str, result: SegmentResult) -> Path:
@@ -107,7 +111,7 @@ class ResultFolder:
             result: the answer, with masks as PNG.
 
         Raises:
-            ResultExistsError: it is there and may not be overwritten.
+            ResultExistsError: it is there, and may not be overwritten or has been reviewed.
             ResultNotWrittenError: the disk is full, or something else is in the way.
         """
         self.check_free(stem)
@@ -167,3 +171,12 @@ class ResultFolder:
             partial.unlink(missing_ok=True)
             raise
         return {"file": name, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _may_be_reviewed(document_file: Path) -> bool:
+    """Whether a person wrote into a document; a broken one is searched for the word of nobody."""
+    data = document_file.read_bytes()
+    try:
+        return bool(json.loads(data).get("review", NOT_REVIEWED) != NOT_REVIEWED)
+    except (ValueError, AttributeError):
+        return b'"review"' in data and f'"{NOT_REVIEWED}"'.encode() not in data

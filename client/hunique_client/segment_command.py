@@ -4,7 +4,8 @@ import contextlib
 import hashlib
 import io
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ import click
 from rich.console import Console
 
 from hunique_client.client import HuniqueClient
-from hunique_client.documents import document, error_document
+from hunique_client.documents import document, error_document, picture_and_model
 from hunique_client.errors import HuniqueClientError, InvalidRequestError
 from hunique_client.inputs import STANDARD_INPUT, Listing, list_pictures
 from hunique_client.progress import Advance, shown_progress
@@ -159,35 +160,44 @@ class _Run:
         self._tally = tally
         self._advance = advance
         self._stems: dict[str, str] = {}  # of pictures under way
+        self._namesakes: Counter[str] = Counter()
 
     def fail_unread(self, listing: Listing) -> None:
         """Count and say what could not even be searched for pictures."""
         for name, reason in sorted(listing.unread.items()):
             self._fail(name, InputUnreadError(reason))
 
-    def sources(self, names: Iterable[str]) -> Iterator[str | bytes]:
+    def sources(self, names: Sequence[str]) -> Iterator[str | bytes]:
         """Pictures to be examined; deals with those that need not or must not be."""
+        self._namesakes.update(map(_file_name, names))
         for name in names:
             source = _read_standard_input() if name == STANDARD_INPUT else name
             if self._folder is None or self._is_wanted(name, source, self._folder):
                 yield source
 
     def _is_wanted(self, name: str, source: str | bytes, folder: ResultFolder) -> bool:
-        stem = folder.reserve(_spoken(name))
+        sha256 = _sha256(source) if self._job.resume else ""
+        stem = self._stem_of(name, sha256, folder)
         earlier = folder.earlier(stem) if self._job.resume else None
-        same = earlier and _result_of(earlier) == (_sha256(source), self._model_sha256)
+        same = picture_and_model(earlier) == (sha256, self._model_sha256)
         if earlier and same and folder.has_files(earlier):
             self._tally.there_before += 1
             self._count_done(_is_assessable(earlier))
             return False
         try:
-            _refuse_other_result(stem, earlier, self._job, incomplete=bool(same))
+            _refuse_other_result(stem, earlier, self._job, incomplete=same)
             folder.check_free(stem)
-        except ResultExistsError as error:
+        except HuniqueClientError as error:
             self._fail(name, error)
             return False
         self._stems[name] = stem
         return True
+
+    def _stem_of(self, name: str, sha256: str, folder: ResultFolder) -> str:
+        if not self._job.resume:
+            return folder.stems.reserve(_spoken(name))
+        alone = self._namesakes[_file_name(name)] == 1
+        return folder.stems.find(_spoken(name), sha256, alone=alone)
 
     def report(self, outcome: Outcome) -> None:
         """Write and print what became of a picture, and count it."""
@@ -223,6 +233,10 @@ class _Run:
             print(error_document(_spoken(name), str(error)), flush=True)
         print(f"hunique-client: {printable(f'{_spoken(name)}: {error}')}", file=sys.stderr)
         self._advance(self._tally.failed)
+
+
+def _file_name(name: str) -> str:
+    return Path(name).name.casefold()
 
 
 def _spoken(name: str) -> str:
@@ -266,15 +280,14 @@ def _sha256(source: str | bytes) -> str:
         return ""
 
 
-def _result_of(earlier: dict[str, Any]) -> tuple[str, str]:
-    """Digests of the picture and of the model of an earlier document."""
-    provenance = earlier.get("provenance") or {}
-    return str(provenance.get("input_sha256")), str(provenance.get("model", {}).get("sha256"))
-
-
 def _is_assessable(earlier: dict[str, Any]) -> bool:
-    findings = earlier.get("findings", ())
-    return any(one.get("status") in (Status.PRESENT, Status.ABSENT) for one in findings)
+    findings = earlier.get("findings")
+    statuses = [
+        one.get("status")
+        for one in (findings if isinstance(findings, list) else ())
+        if isinstance(one, dict)
+    ]
+    return Status.PRESENT in statuses or Status.ABSENT in statuses
 
 
 def _refuse_other_result(

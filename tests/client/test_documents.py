@@ -47,7 +47,9 @@ def test_documents_of_every_kind(
         document("hand.jpg", client.segment(picture, outputs=["scores_only"], detail="fast")),
         document("hand.jpg", client.segment(picture, classes=["ring"])),
         document("stdin", client.segment(tiny_picture)),
-        folder.write(folder.reserve("hand.jpg"), "hand.jpg", full).read_text(encoding="utf-8"),
+        folder.write(folder.stems.reserve("hand.jpg"), "hand.jpg", full).read_text(
+            encoding="utf-8"
+        ),
         error_document("hand.jpg", "expected an image, found none"),
     ]
     for text in texts:

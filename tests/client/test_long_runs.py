@@ -83,6 +83,63 @@ def test_resume_with_pictures_of_one_name(
     assert _documents(tmp_path / "out") == before
 
 
+def test_resume_after_namesakes_came_and_went(
+    segment: Run, pictures: list[bytes], tmp_path: Path
+) -> None:
+    """A picture that is new, or gone, moves no result of its namesakes to another picture."""
+
+    def put(folder: str, data: bytes) -> None:
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        (tmp_path / "in" / folder / "hand.png").write_bytes(data)
+
+    put("b", pictures[0])
+    put("c", pictures[1])
+    assert segment("-r", tmp_path / "in").returncode == 0
+    before = _documents(tmp_path / "out")
+    put("a", pictures[2])
+    ended = segment("-r", tmp_path / "in", "--resume")
+    assert ended.stderr.splitlines() == ["3 done (2 of them before), 0 failed"]
+    after = _documents(tmp_path / "out")
+    assert {name: after[name] for name in before} == before
+    (tmp_path / "in" / "b" / "hand.png").unlink()
+    (tmp_path / "in" / "a" / "hand.png").unlink()
+    ended = segment(tmp_path / "in" / "c" / "hand.png", "--resume")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert _documents(tmp_path / "out") == after
+
+
+def test_what_a_person_wrote_is_never_replaced(
+    segment: Run, three: list[Path], tmp_path: Path
+) -> None:
+    """Reviewed documents stay with --overwrite too, also where the JSON broke in the writing."""
+    assert segment(*three).returncode == 0
+    documents = [tmp_path / "out" / f"{path.name}.hunique.json" for path in three]
+    reviewed = documents[0].read_text().replace('"not reviewed"', '"no ring, A. Expert"')
+    documents[0].write_text(reviewed)
+    broken = documents[1].read_text().replace('"not reviewed"', '"a "ring", A. Expert"')
+    documents[1].write_text(broken)
+    for words in (["--overwrite"], ["--overwrite", "--resume", "--model", "tiny"]):
+        three[0].write_bytes(three[2].read_bytes())
+        ended = segment(*three, *words)
+        assert ended.returncode == 5
+        assert ended.stderr.count("has been reviewed and is not replaced") == 2
+        assert "1 done" in ended.stderr
+        assert (documents[0].read_text(), documents[1].read_text()) == (reviewed, broken)
+
+
+@pytest.mark.parametrize(
+    "values", [{"provenance": {"model": None}}, {"provenance": []}, {"findings": None}, []]
+)
+def test_resume_over_documents_of_another_form(
+    segment: Run, three: list[Path], tmp_path: Path, values: Any
+) -> None:
+    """They are said to be in the way; the run goes on."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "00.png.hunique.json").write_text(json.dumps(values))
+    ended = segment(*three, "--resume")
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (5, "2 done, 1 failed")
+
+
 def test_resume_does_not_take_another_result(
     segment: Run, three: list[Path], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hunique_client.result_folder import (
     ResultFolder,
     ResultNotWrittenError,
 )
+from hunique_client.stems import Stems
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def _names(folder: Path) -> list[str]:
 
 def _write(folder: ResultFolder, name: str, result: SegmentResult) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(
-        folder.write(folder.reserve(name), name, result).read_text()
+        folder.write(folder.stems.reserve(name), name, result).read_text()
     )
     return values
 
@@ -70,11 +72,26 @@ def test_pictures_of_one_name(tmp_path: Path, result: SegmentResult) -> None:
     """They keep apart, also where a file system would not tell their names apart."""
     folder = ResultFolder(tmp_path)
     names = ["a/hand.jpg", "b/hand.jpg", "c/HAND.JPG", "hand.jpg-2", "d/hand.jpg"]
-    stems = [folder.reserve(name) for name in names]
+    stems = [folder.stems.reserve(name) for name in names]
     assert stems == ["hand.jpg", "hand.jpg-2", "HAND.JPG-3", "hand.jpg-2-2", "hand.jpg-4"]
     assert len({stem.casefold() for stem in stems}) == 5
     folder.write(stems[1], names[1], result)
     assert _names(tmp_path)[0] == "hand.jpg-2.hunique.json"
+
+
+def test_many_pictures_of_one_name(tmp_path: Path) -> None:
+    """Names for 20,000 pictures of one name take no longer than those of others, nor do they when
+    the run is gone on with."""
+    stems = ResultFolder(tmp_path).stems
+    begun_s = time.process_time()
+    assert [stems.reserve("hand.jpg") for _ in range(20_000)][-1] == "hand.jpg-20000"
+    again = Stems(lambda stem: stem.partition("-")[2] or "1")
+    digests = [str(number) for number in range(20_000, 0, -1)]
+    found = [again.find("hand.jpg", digest, alone=False) for digest in digests]
+    assert found[0] == "hand.jpg-20000"
+    assert found[-1] == "hand.jpg"
+    assert len(set(found)) == 20_000
+    assert time.process_time() - begun_s < 5
 
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path, result: SegmentResult, empty: Any) -> None:
