@@ -171,7 +171,11 @@ class _Run:
         """Pictures to be examined; deals with those that need not or must not be."""
         self._namesakes.update(map(_file_name, names))
         for name in names:
-            source = _read_standard_input() if name == STANDARD_INPUT else name
+            try:
+                source = _read_standard_input() if name == STANDARD_INPUT else name
+            except OSError as error:
+                self._fail(name, InvalidRequestError(f"cannot be read: {error.strerror}"))
+                continue
             if self._folder is None or self._is_wanted(name, source, self._folder):
                 yield source
 

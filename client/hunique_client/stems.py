@@ -5,9 +5,15 @@ on therefore finds the result of a picture by what its document says, not by its
 that were added or taken away since change nothing for the others.
 """
 
+import hashlib
+import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+MAX_BYTES = 160
+"""Longest name that is a stem as it is. With a number, .CLASS.N.png and what is put around the name
+of a file that is being written it stays below 255 bytes, which file systems take."""
 
 
 class Stems:
@@ -30,7 +36,7 @@ class Stems:
         Args:
             name: the picture's file name or path.
         """
-        return self._take(next(self._numbered(Path(name).name)))
+        return self._take(next(self._numbered(_fitting(name))))
 
     def find(self, name: str, sha256: str, *, alone: bool) -> str:
         """The stem whose document is of this picture or cannot be read; else the first without one.
@@ -41,7 +47,7 @@ class Stems:
             alone: whether no other picture of the run has this name. Where documents are of other
                 pictures only, the picture is then taken for one of them that has changed.
         """
-        name = Path(name).name
+        name = _fitting(name)
         seen = self._seen[name, sha256]
         while seen:
             if not self._is_taken(stem := seen.popleft()):
@@ -72,3 +78,14 @@ class Stems:
     def _take(self, stem: str) -> str:
         self._taken.add(stem.casefold())
         return stem
+
+
+def _fitting(name: str) -> str:
+    """The file name of a picture; of a long one its start, and a digest in place of the rest."""
+    name = start = Path(name).name
+    if len(os.fsencode(name)) <= MAX_BYTES:
+        return name
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    while len(os.fsencode(start)) > MAX_BYTES - len(digest) - 1:
+        start = start[:-1]
+    return f"{start}-{digest}"

@@ -249,6 +249,30 @@ def test_some_failed(segment: Run, hand: Path, tmp_path: Path) -> None:
     assert ended.stderr.splitlines()[-1] == "1 done, 1 failed"
 
 
+def test_names_that_cannot_be_looked_at(segment: Run, hand: Path, tmp_path: Path) -> None:
+    """A name that is too long, or within a file, is one picture's failure; the rest is done."""
+    long_name, within = tmp_path / ("x" * 300 + ".jpg"), hand / "other.jpg"
+    longest = tmp_path / ("y" * 251 + ".png")
+    longest.write_bytes(hand.read_bytes())
+    ended = segment(long_name, within, hand, longest, "--out", tmp_path / "out")
+    assert ended.returncode == 5
+    assert f"{long_name}: the picture cannot be read: File name too long" in ended.stderr
+    assert f"{within}: the picture cannot be read: Not a directory" in ended.stderr
+    assert ended.stderr.splitlines()[-1] == "2 done, 2 failed"
+
+
+def test_standard_input_that_cannot_be_read(command: str, server: Any, tmp_path: Path) -> None:
+    """One that is closed to readers is said as of any other picture."""
+    words = [command, "--server", server.address, "segment", "-"]
+    place = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT)
+    try:
+        ended = subprocess.run(words, stdin=place, capture_output=True, timeout=120, check=False)
+    finally:
+        os.close(place)
+    said = b"hunique-client: stdin: cannot be read: Bad file descriptor\n"
+    assert (ended.returncode, ended.stderr) == (4, said)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,7 @@ def test_pictures_of_one_name(tmp_path: Path, result: SegmentResult) -> None:
 
 
 def test_many_pictures_of_one_name(tmp_path: Path) -> None:
-    """Names for 20,000 pictures of one name take no longer than those of others, nor do they when
-    the run is gone on with."""
+    """Names for 20,000 pictures of one name take no longer than others, also when going on."""
     stems = ResultFolder(tmp_path).stems
     begun_s = time.process_time()
     assert [stems.reserve("hand.jpg") for _ in range(20_000)][-1] == "hand.jpg-20000"
@@ -92,6 +92,17 @@ def test_many_pictures_of_one_name(tmp_path: Path) -> None:
     assert found[-1] == "hand.jpg"
     assert len(set(found)) == 20_000
     assert time.process_time() - begun_s < 5
+
+
+@pytest.mark.parametrize("letter", ["a", "\N{GREEK SMALL LETTER ALPHA}", "\udce4"])
+def test_long_names(tmp_path: Path, result: SegmentResult, letter: str) -> None:
+    """A name as long as a file system takes is made shorter, and stays apart from others."""
+    name = letter * (250 // len(os.fsencode(letter)))
+    (tmp_path / name).write_bytes(b"a picture")
+    folder = ResultFolder(tmp_path / "out")
+    values = [_write(folder, one, result) for one in (name, name, name[:-1])]
+    assert [one["picture"] for one in values] == [name, name, name[:-1]]
+    assert len(list((tmp_path / "out").glob(f"{letter * 60}*.overlay.jpg"))) == 3
 
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path, result: SegmentResult, empty: Any) -> None:
