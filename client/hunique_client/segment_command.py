@@ -16,6 +16,7 @@ from rich.console import Console
 from hunique_client.client import HuniqueClient
 from hunique_client.documents import document, error_document, picture_and_model
 from hunique_client.errors import HuniqueClientError, InvalidRequestError
+from hunique_client.folder_lock import locked
 from hunique_client.inputs import STANDARD_INPUT, Listing, list_pictures
 from hunique_client.progress import Advance, shown_progress
 from hunique_client.result_folder import ResultExistsError, ResultFolder
@@ -106,7 +107,7 @@ def run_job(job: Job, open_client: Callable[[], HuniqueClient]) -> int:
     _say_what_is_left_out(listing)
     folder = ResultFolder(job.out, overwrite=job.overwrite) if job.out else None
     tally = _Tally(count=len(names) + len(listing.unread))
-    with open_client() as client:
+    with locked(job.out) if job.out else contextlib.nullcontext(), open_client() as client:
         model = describe_model(client, job.model)
         _check_classes(job.classes, model)
         try:

@@ -31,6 +31,28 @@ def segment(run: Run, server: Any, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
+def held(
+    command: str, started: Start, scripted: tuple[Any, str], tmp_path: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A run into the folder `out` that waits for an answer; it is there when the test begins."""
+    script, address = scripted
+    under_way, released = threading.Event(), threading.Event()
+
+    def wait(_requests: Any, _context: Any) -> Iterator[pb.SegmentStreamResponse]:
+        under_way.set()
+        released.wait(60)
+        yield from ()
+
+    script.streams = [wait]
+    (tmp_path / "held.png").write_bytes(b"a picture")
+    words = ["--server", address, "segment", "--out", tmp_path / "out", tmp_path / "held.png"]
+    run = started(command, *map(str, words))
+    assert under_way.wait(60)
+    yield run
+    released.set()
+
+
+@pytest.fixture
 def three(picture_files: list[Path]) -> list[Path]:
     """Three pictures."""
     return picture_files[:3]
@@ -38,6 +60,22 @@ def three(picture_files: list[Path]) -> list[Path]:
 
 def _documents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.json")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_two_runs_do_not_share_a_folder(
+    segment: Run, held: Any, three: list[Path], tmp_path: Path, number: int
+) -> None:
+    """The second is refused in a sentence while the first runs, and not after, however that ends."""
+    refused = segment(*three, "--resume")
+    assert (refused.returncode, refused.stdout) == (5, "")
+    said = f"hunique-client: another run writes to {tmp_path / 'out'}: wait for its end, or"
+    assert refused.stderr.startswith(said)
+    assert len(refused.stderr.splitlines()) == 1
+    held.send_signal(number)
+    held.wait(60)
+    assert segment(*three).returncode == 0
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_results_are_kept(segment: Run, three: list[Path], tmp_path: Path) -> None:
