@@ -34,14 +34,17 @@ class Listing:
     """Files of folders that were left out because they are not named like a picture."""
     links: int = 0
     """Links to folders that were left out."""
+    beside_results: int = 0
+    """Pictures that were left out because results are written to their folder, or above it."""
 
     def left_out(self) -> str:
         """What was left out, and what to do; empty where that is nothing."""
         parts = [
             _counted(self.without_suffix, "file", "without a picture's suffix"),
             _counted(self.links, "link", "to folders"),
+            _counted(self.beside_results, "picture", "within the --out folder"),
         ]
-        said = " and ".join(filter(None, parts))
+        said = ", ".join(filter(None, parts))
         return f"left out: {said}; name those that shall be examined" if said else ""
 
 
@@ -54,7 +57,7 @@ def list_pictures(inputs: Iterable[str], out: Path | None, *, recursive: bool) -
 
     Args:
         inputs: files, folders, or `-`.
-        out: where results go; it is not searched for pictures.
+        out: where results go; where it lies below a folder it is not searched for pictures.
         recursive: whether sub-folders are taken too.
 
     Raises:
@@ -94,7 +97,7 @@ def _nothing_in(folder: str, recursive: bool, listing: Listing) -> str:
 
 
 def _pictures_of(folder: str, out: Path | None, recursive: bool, listing: Listing) -> Iterator[str]:
-    results = None if out is None else out.resolve()
+    results = _found_below(folder, out)
 
     def note(error: OSError) -> None:
         listing.unread[str(error.filename)] = f"the folder cannot be read: {error.strerror}"
@@ -103,9 +106,18 @@ def _pictures_of(folder: str, out: Path | None, recursive: bool, listing: Listin
         if not recursive:
             folders.clear()
         here = Path(place)
-        if results is None or not here.resolve().is_relative_to(results):
+        if results and here.is_relative_to(results):
+            listing.beside_results += sum(1 for _ in _pictures_among(files, here, Listing()))
+        else:
             listing.links += sum((here / name).is_symlink() for name in folders)
             yield from _pictures_among(files, here, listing)
+
+
+def _found_below(folder: str, out: Path | None) -> Path | None:
+    """The folder of results as it is met on the way through a folder; None where it is not."""
+    if out is None or not out.resolve().is_relative_to(Path(folder).resolve()):
+        return None
+    return Path(folder) / out.resolve().relative_to(Path(folder).resolve())
 
 
 def _pictures_among(files: list[str], folder: Path, listing: Listing) -> Iterator[str]:

@@ -126,7 +126,7 @@ def test_what_is_left_out_is_said(segment: Run, folder: Path, tmp_path: Path) ->
     said = ended.stderr.splitlines()
     assert ended.returncode == 5
     assert said[0] == (
-        "hunique-client: left out: 2 files without a picture's suffix and 1 link to folders; "
+        "hunique-client: left out: 2 files without a picture's suffix, 1 link to folders; "
         "name those that shall be examined"
     )
     assert said[-1] == "6 done, 2 failed"
@@ -166,6 +166,28 @@ def test_results_are_not_taken_for_pictures(segment: Run, folder: Path) -> None:
     among = segment(folder, "--out", folder)
     assert among.returncode == 64
     assert "among the pictures" in among.stderr
+
+
+def test_results_above_the_pictures(
+    segment: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results may go to the folder that holds the folder of pictures."""
+    monkeypatch.chdir(folder.parent)
+    ended = segment(folder.name, "-r", "--out", ".")
+    assert ended.stderr.splitlines()[-1] == "3 done, 0 failed"
+    assert (folder.parent / "00.png.hunique.json").exists()
+
+
+def test_pictures_beside_results_are_said(segment: Run, folder: Path) -> None:
+    """Pictures of one's own within the folder of results are left out, and counted."""
+    (folder / "notes.txt").unlink()
+    for _ in range(2):
+        ended = segment("-r", folder, "--out", folder / "sub", "--overwrite")
+        assert ended.stderr.splitlines() == [
+            "hunique-client: left out: 1 picture within the --out folder; "
+            + "name those that shall be examined",
+            "2 done, 0 failed",
+        ]
 
 
 def test_results_of_another_run_are_no_pictures(segment: Run, folder: Path, tmp_path: Path) -> None:
