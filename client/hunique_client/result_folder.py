@@ -70,12 +70,19 @@ class ResultFolder:
         earlier = self.earlier(stem)
         return None if earlier is None else picture_and_model(earlier)[0]
 
-    def has_files(self, earlier: dict[str, Any]) -> bool:
-        """Whether every file is there that an earlier document names."""
+    def holds(self, earlier: dict[str, Any]) -> bool:
+        """Whether every file that an earlier document names is there as it was written."""
         named = earlier.get("files")
         entries = named.values() if isinstance(named, dict) else ()
-        names = [str(entry.get("file", "")) for entry in entries if isinstance(entry, dict)]
-        return all((self._folder / name).is_file() for name in names)
+        return all(self._is_as_written(entry) for entry in entries)
+
+    def _is_as_written(self, entry: Any) -> bool:
+        try:
+            with (self._folder / Path(entry["file"]).name).open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return bool(digest == entry["sha256"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
 
     def check_free(self, stem: str) -> None:
         """Refuse to replace a result, unless that was asked for and nobody has reviewed it.

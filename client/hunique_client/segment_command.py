@@ -185,7 +185,7 @@ class _Run:
         stem = self._stem_of(name, sha256, folder)
         earlier = folder.earlier(stem) if self._job.resume else None
         same = picture_and_model(earlier) == (sha256, self._model_sha256)
-        if earlier and same and folder.has_files(earlier):
+        if earlier and same and folder.holds(earlier):
             self._tally.there_before += 1
             self._count_done(_is_assessable(earlier))
             return False
@@ -304,7 +304,7 @@ def _refuse_other_result(
     if not earlier:
         fault = "cannot be read"
     elif incomplete:
-        fault = "names files that are gone"
+        fault = "names files that are gone or have changed"
     raise ResultExistsError(
         f"{stem}.hunique.json is there and {fault}: choose another --out folder, or say --overwrite"
     )

@@ -199,18 +199,21 @@ def test_resume_does_not_take_another_result(
     assert replaced.stderr.splitlines() == ["3 done, 0 failed"]
 
 
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"")])
 def test_resume_does_not_call_done_what_lost_its_files(
-    segment: Run, three: list[Path], tmp_path: Path
+    segment: Run, three: list[Path], picture: bytes, tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
-    """An overlay that the document names is gone: said, and made again with --overwrite."""
+    """A file that the document names is gone, or another: said, and made again with --overwrite."""
+    three[0].write_bytes(picture)
     assert segment(*three).returncode == 0
-    overlay = next((tmp_path / "out").glob("*.overlay.jpg"))
-    overlay.unlink()
+    (mask,) = (tmp_path / "out").glob("*.tattoo.1.png")
+    before = mask.read_bytes()
+    spoil(mask)
     ended = segment(*three, "--resume")
-    assert (ended.returncode, "names files that are gone" in ended.stderr) == (5, True)
+    assert (ended.returncode, "files that are gone or have changed" in ended.stderr) == (5, True)
     replaced = segment(*three, "--resume", "--overwrite")
     assert replaced.stderr.splitlines() == ["3 done (2 of them before), 0 failed"]
-    assert overlay.exists()
+    assert mask.read_bytes() == before
 
 
 def test_resume_of_what_could_not_be_assessed(
