@@ -166,7 +166,7 @@ class _Run:
     def fail_unread(self, listing: Listing) -> None:
         """Count and say what could not even be searched for pictures."""
         for name, reason in sorted(listing.unread.items()):
-            self._fail(name, InputUnreadError(reason))
+            self._fail(name, InputUnreadError(reason), examined=False)
 
     def sources(self, names: Sequence[str]) -> Iterator[str | bytes]:
         """Pictures to be examined; deals with those that need not or must not be."""
@@ -186,14 +186,13 @@ class _Run:
         earlier = folder.earlier(stem) if self._job.resume else None
         same = picture_and_model(earlier) == (sha256, self._model_sha256)
         if earlier and same and folder.holds(earlier):
-            self._tally.there_before += 1
-            self._count_done(_is_assessable(earlier))
+            self._count_done(_is_assessable(earlier), examined=False)
             return False
         try:
             _refuse_other_result(stem, earlier, self._job, incomplete=same)
             folder.check_free(stem)
         except HuniqueClientError as error:
-            self._fail(name, error)
+            self._fail(name, error, examined=False)
             return False
         self._stems[name] = stem
         return True
@@ -226,18 +225,19 @@ class _Run:
         elif self._folder is None or self._tally.count == 1:
             print_result(Console(), _spoken(name), result)
 
-    def _count_done(self, assessable: bool) -> None:
+    def _count_done(self, assessable: bool, *, examined: bool = True) -> None:
         self._tally.done += 1
+        self._tally.there_before += not examined
         self._tally.assessable += assessable
-        self._advance(self._tally.failed)
+        self._advance(self._tally.failed, examined=examined)
 
-    def _fail(self, name: str, error: HuniqueClientError) -> None:
+    def _fail(self, name: str, error: HuniqueClientError, *, examined: bool = True) -> None:
         self._tally.failed += 1
         self._tally.failure_code = error.exit_code
         if self._job.json_lines:
             print(error_document(_spoken(name), str(error)), flush=True)
         print(f"hunique-client: {printable(f'{_spoken(name)}: {error}')}", file=sys.stderr)
-        self._advance(self._tally.failed)
+        self._advance(self._tally.failed, examined=examined)
 
 
 def _file_name(name: str) -> str:

@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import grpc
 import pytest
 
 from hunique_client import HuniqueClient
-from hunique_client.progress import ProgressLines
+from hunique_client.progress import ProgressLines, shown_progress
 from hunique_proto.v1 import hand_features_pb2 as pb
 
 Run = Callable[..., Any]
@@ -354,6 +355,34 @@ def test_lines_elsewhere() -> None:
     assert found[0] == "60 of 1000 pictures, 2 failed, about 8 min left"
     assert len(found) == 16
     assert found[-1] == "960 of 1000 pictures, 2 failed, about 1 min left"
+
+
+def test_time_left_is_that_of_pictures_that_are_examined() -> None:
+    """Pictures that were done before pass quickly, and promise nothing for the others."""
+    now_s = [0.0]
+    written = io.StringIO()
+    lines = ProgressLines(1000, written, lambda: now_s[0])
+    for _ in range(500):
+        now_s[0] += 0.1
+        lines.advance(0, examined=False)
+    for _ in range(40):
+        now_s[0] += 6
+        lines.advance(0)
+    found = written.getvalue().splitlines()
+    assert found[0] == "300 of 1000 pictures, 0 failed"
+    assert found[-1].endswith("about 46 min left")
+
+
+def test_bar_leaves_out_of_the_time_what_was_done_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for the bar: it shows no time until a picture was examined."""
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with shown_progress(50) as advance:
+        for _ in range(40):
+            advance(0, examined=False)
+    assert "-:--:--" in screen.getvalue().rpartition("40/50")[2]
 
 
 def test_few_pictures_are_in_memory(scripted: tuple[Any, str], tmp_path: Path) -> None:
