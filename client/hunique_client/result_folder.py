@@ -10,6 +10,8 @@ has reviewed it. The document is written last: where it stands, everything it na
 complete.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -33,6 +35,13 @@ class ResultNotWrittenError(HuniqueClientError):
     """The folder cannot be written."""
 
     exit_code = 5
+
+
+class FolderNotWritableError(ResultNotWrittenError):
+    """Nothing more can be written to the folder, whatever the picture is."""
+
+
+_OF_THE_FOLDER = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class ResultFolder:
@@ -119,16 +128,25 @@ class ResultFolder:
 
         Raises:
             ResultExistsError: it is there, and may not be overwritten or has been reviewed.
-            ResultNotWrittenError: the disk is full, or something else is in the way.
+            FolderNotWritableError: the disk is full, or the folder takes no more files.
+            ResultNotWrittenError: something else is in the way.
         """
         self.check_free(stem)
+        pictures = _pictures(stem, result)
+        digests = {
+            key: {"file": file, "sha256": hashlib.sha256(data).hexdigest()}
+            for key, (file, data) in pictures.items()
+        }
+        target = self._document_path(stem)
+        text = document(Path(name).name, result, digests) + "\n"
         try:
-            self._remove_earlier(stem, result)
-            files = self._write_pictures(stem, result)
-            target = self._document_path(stem)
-            text = document(Path(name).name, result, files) + "\n"
-            self._write_file(target.name, text.encode())
+            self._replace(stem, result, {**dict(pictures.values()), target.name: text.encode()})
         except OSError as error:
+            if error.errno in _OF_THE_FOLDER:
+                raise FolderNotWritableError(
+                    f"{self._folder} cannot be written: {error.strerror}; go on with --resume "
+                    "once it can"
+                ) from error
             raise ResultNotWrittenError(
                 f"the result could not be written: {error.strerror}"
             ) from error
@@ -137,18 +155,20 @@ class ResultFolder:
     def _document_path(self, stem: str) -> Path:
         return self._folder / f"{stem}{DOCUMENT_SUFFIX}"
 
-    def _write_pictures(self, stem: str, result: SegmentResult) -> dict[str, dict[str, str]]:
-        files = {
-            f"{finding.name}.{instance.index}": self._write_file(
-                f"{stem}.{finding.name}.{instance.index}.png", instance.mask_png
-            )
-            for finding in result.classes
-            for instance in finding.instances
-            if instance.mask_png
-        }
-        if result.overlay_jpeg:
-            files["overlay"] = self._write_file(f"{stem}.overlay.jpg", result.overlay_jpeg)
-        return files
+    def _replace(self, stem: str, result: SegmentResult, files: dict[str, bytes]) -> None:
+        """Put files in the place of an earlier result once all of them are on the disk."""
+        partials = {name: self._folder / f".{name}.partial" for name in files}
+        try:
+            for name, partial in partials.items():
+                partial.write_bytes(files[name])
+            self._remove_earlier(stem, result)
+            for name, partial in partials.items():
+                partial.replace(self._folder / name)
+        except BaseException:
+            for partial in partials.values():
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
+            raise
 
     def _remove_earlier(self, stem: str, result: SegmentResult) -> None:
         """Remove what an earlier result has and the new one may not have."""
@@ -169,15 +189,21 @@ class ResultFolder:
         for index in range(number, 0, -1):  # from the last: what is interrupted leaves no gap
             (self._folder / f"{stem}.{class_name}.{index}.png").unlink()
 
-    def _write_file(self, name: str, data: bytes) -> dict[str, str]:
-        partial = self._folder / f".{name}.partial"
-        try:
-            partial.write_bytes(data)
-            partial.replace(self._folder / name)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
-        return {"file": name, "sha256": hashlib.sha256(data).hexdigest()}
+
+def _pictures(stem: str, result: SegmentResult) -> dict[str, tuple[str, bytes]]:
+    """File name and content of masks and overlay, by what a document calls them."""
+    pictures = {
+        f"{finding.name}.{instance.index}": (
+            f"{stem}.{finding.name}.{instance.index}.png",
+            instance.mask_png,
+        )
+        for finding in result.classes
+        for instance in finding.instances
+        if instance.mask_png
+    }
+    if result.overlay_jpeg:
+        pictures["overlay"] = (f"{stem}.overlay.jpg", result.overlay_jpeg)
+    return pictures
 
 
 def _may_be_reviewed(document_file: Path) -> bool:

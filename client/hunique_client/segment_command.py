@@ -19,7 +19,7 @@ from hunique_client.errors import HuniqueClientError, InvalidRequestError
 from hunique_client.folder_lock import locked
 from hunique_client.inputs import STANDARD_INPUT, Listing, list_pictures
 from hunique_client.progress import Advance, shown_progress
-from hunique_client.result_folder import ResultExistsError, ResultFolder
+from hunique_client.result_folder import FolderNotWritableError, ResultExistsError, ResultFolder
 from hunique_client.results import ModelDescription, Outcome, Output, SegmentResult, Status
 from hunique_client.table import print_result, printable
 
@@ -100,7 +100,7 @@ def run_job(job: Job, open_client: Callable[[], HuniqueClient]) -> int:
 
     Raises:
         click.UsageError: an input, a model or a class that is not there.
-        HuniqueClientError: no server, or it went away.
+        HuniqueClientError: no server, or it went away; the folder for results takes none.
     """
     listing = list_pictures(job.inputs, job.out, recursive=job.recursive)
     names = listing.names
@@ -204,7 +204,11 @@ class _Run:
         return folder.stems.find(_spoken(name), sha256, alone=alone)
 
     def report(self, outcome: Outcome) -> None:
-        """Write and print what became of a picture, and count it."""
+        """Write and print what became of a picture, and count it.
+
+        Raises:
+            FolderNotWritableError: no other result could be written either.
+        """
         name = outcome.source if isinstance(outcome.source, str) else STANDARD_INPUT
         stem = self._stems.pop(name, "")
         if outcome.result is None:
@@ -213,6 +217,8 @@ class _Run:
         try:
             if self._folder is not None:
                 self._folder.write(stem, _spoken(name), outcome.result)
+        except FolderNotWritableError:
+            raise
         except HuniqueClientError as error:
             self._fail(name, error)
             return

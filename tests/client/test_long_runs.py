@@ -17,7 +17,9 @@ import grpc
 import pytest
 
 from hunique_client import HuniqueClient
+from hunique_client.cli import commands
 from hunique_client.progress import ProgressLines, shown_progress
+from hunique_client.result_folder import FolderNotWritableError
 from hunique_proto.v1 import hand_features_pb2 as pb
 
 Run = Callable[..., Any]
@@ -77,6 +79,37 @@ def test_two_runs_do_not_share_a_folder(
     held.wait(60)
     assert segment(*three).returncode == 0
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_folder_that_takes_no_files_is_noticed_at_once(run: Run, three: list[Path]) -> None:
+    """Before a server is asked, let alone a picture examined."""
+    if not Path("/proc/self").exists():
+        pytest.skip("needs /proc")
+    ended = run("--server", "unix:/nobody", "segment", *three, "--out", "/proc/self")
+    assert (ended.returncode, ended.stdout) == (5, "")
+    assert "/proc/self/.hunique.lock cannot be written: " in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_full_disk_ends_the_run(
+    server: Any,
+    three: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No more pictures are examined when their results could not be written."""
+
+    def full(_self: Path, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    words = ["--server", server.address, "segment", *map(str, three), "--out", str(tmp_path / "o")]
+    with pytest.raises(FolderNotWritableError, match="go on with --resume") as ended:
+        commands.main(words, standalone_mode=False)
+    assert ended.value.exit_code == 5
+    assert capsys.readouterr().err == "0 done, 0 failed, 3 not examined\n"
+    assert list((tmp_path / "o").iterdir()) == []
 
 
 def test_results_are_kept(segment: Run, three: list[Path], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from hunique_client import HuniqueClient, SegmentResult
 from hunique_client.result_folder import (
+    FolderNotWritableError,
     ResultExistsError,
     ResultFolder,
     ResultNotWrittenError,
@@ -169,6 +170,26 @@ def test_document_comes_last(
     with pytest.raises(ResultNotWrittenError, match="No space left"):
         _write(ResultFolder(tmp_path), "hand.jpg", result)
     assert _names(tmp_path) == ["hand.jpg.tattoo.1.png"]
+
+
+@pytest.mark.parametrize("file", ["tattoo.1.png", "overlay.jpg", "hunique.json"])
+def test_earlier_result_stays_until_the_new_one_is_written(
+    tmp_path: Path, result: SegmentResult, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """A disk that is full takes nothing away, and leaves no half files."""
+    _write(ResultFolder(tmp_path), "hand.jpg", result)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_bytes = Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        if file in self.name:
+            raise OSError(28, "No space left on device")
+        return write_bytes(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(FolderNotWritableError, match="No space left"):
+        _write(ResultFolder(tmp_path, overwrite=True), "hand.jpg", result)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
