@@ -1,26 +1,26 @@
 """`hunique-client segment`: from inputs to tables, documents, folders and an exit code."""
 
 import contextlib
-import hashlib
 import io
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 from rich.console import Console
 
 from hunique_client.client import HuniqueClient
 from hunique_client.documents import document, error_document, picture_and_model
+from hunique_client.earlier_results import is_assessable, refuse_other_result, sha256
 from hunique_client.errors import HuniqueClientError, InvalidRequestError
 from hunique_client.folder_lock import locked
 from hunique_client.inputs import STANDARD_INPUT, Listing, list_pictures
 from hunique_client.progress import Advance, shown_progress
-from hunique_client.result_folder import FolderNotWritableError, ResultExistsError, ResultFolder
-from hunique_client.results import ModelDescription, Outcome, Output, SegmentResult, Status
+from hunique_client.result_folder import FolderNotWritableError, ResultFolder
+from hunique_client.results import ModelDescription, Outcome, Output, SegmentResult
 from hunique_client.table import print_result, printable
 
 EXIT_NOT_ASSESSABLE = 3
@@ -181,15 +181,15 @@ class _Run:
                 yield source
 
     def _is_wanted(self, name: str, source: str | bytes, folder: ResultFolder) -> bool:
-        sha256 = _sha256(source) if self._job.resume else ""
-        stem = self._stem_of(name, sha256, folder)
+        digest = sha256(source) if self._job.resume else ""
+        stem = self._stem_of(name, digest, folder)
         earlier = folder.earlier(stem) if self._job.resume else None
-        same = picture_and_model(earlier) == (sha256, self._model_sha256)
+        same = picture_and_model(earlier) == (digest, self._model_sha256)
         if earlier and same and folder.holds(earlier):
-            self._count_done(_is_assessable(earlier), examined=False)
+            self._count_done(is_assessable(earlier), examined=False)
             return False
         try:
-            _refuse_other_result(stem, earlier, self._job, incomplete=same)
+            refuse_other_result(stem, earlier, overwrite=self._job.overwrite, incomplete=same)
             folder.check_free(stem)
         except HuniqueClientError as error:
             self._fail(name, error, examined=False)
@@ -197,11 +197,11 @@ class _Run:
         self._stems[name] = stem
         return True
 
-    def _stem_of(self, name: str, sha256: str, folder: ResultFolder) -> str:
+    def _stem_of(self, name: str, digest: str, folder: ResultFolder) -> str:
         if not self._job.resume:
             return folder.stems.reserve(_spoken(name))
         alone = self._namesakes[_file_name(name)] == 1
-        return folder.stems.find(_spoken(name), sha256, alone=alone)
+        return folder.stems.find(_spoken(name), digest, alone=alone)
 
     def report(self, outcome: Outcome) -> None:
         """Write and print what became of a picture, and count it.
@@ -278,39 +278,3 @@ def _check_classes(classes: Iterable[str], model: ModelDescription) -> None:
     unknown = [name for name in classes if name not in known]
     if unknown:
         raise click.UsageError(f"expected classes of {', '.join(known)}; found {unknown[0]!r}")
-
-
-def _sha256(source: str | bytes) -> str:
-    """Of the picture; empty where it cannot be read, which is then found out by who sends it."""
-    if isinstance(source, bytes):
-        return hashlib.sha256(source).hexdigest()
-    try:
-        with Path(source).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except (OSError, ValueError):
-        return ""
-
-
-def _is_assessable(earlier: dict[str, Any]) -> bool:
-    findings = earlier.get("findings")
-    statuses = [
-        one.get("status")
-        for one in (findings if isinstance(findings, list) else ())
-        if isinstance(one, dict)
-    ]
-    return Status.PRESENT in statuses or Status.ABSENT in statuses
-
-
-def _refuse_other_result(
-    stem: str, earlier: dict[str, Any] | None, job: Job, *, incomplete: bool
-) -> None:
-    if earlier is None or job.overwrite:
-        return
-    fault = "is of another picture or model"
-    if not earlier:
-        fault = "cannot be read"
-    elif incomplete:
-        fault = "names files that are gone or have changed"
-    raise ResultExistsError(
-        f"{stem}.hunique.json is there and {fault}: choose another --out folder, or say --overwrite"
-    )

@@ -30,7 +30,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 def segment(run: Run, server: Any, tmp_path: Path) -> Run:
     """Runs `hunique-client segment --out out` with the server for all tests."""
     words = ("--server", server.address, "segment", "--out", tmp_path / "out")
-    return lambda *arguments: run(*words, *arguments)
+    return lambda *arguments, **more: run(*words, *arguments, **more)
 
 
 @pytest.fixture
@@ -248,6 +248,13 @@ def test_resume_does_not_call_done_what_lost_its_files(
     replaced = segment(*three, "--resume", "--overwrite")
     assert replaced.stderr.splitlines() == ["3 done (2 of them before), 0 failed"]
     assert mask.read_bytes() == before
+
+
+def test_resume_with_a_picture_from_a_pipe(segment: Run, picture: bytes, tmp_path: Path) -> None:
+    """A pipe can be read once, and is read by who sends it."""
+    ended = segment("/dev/stdin", "--resume", stdin=picture)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "out" / "stdin.tattoo.1.png").exists()
 
 
 def test_resume_of_what_could_not_be_assessed(
