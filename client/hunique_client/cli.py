@@ -5,6 +5,7 @@ failed; 64 usage; 69 no server; 77 not let in; 130 ended by Ctrl-C.
 """
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -140,6 +141,8 @@ def _ending_in_good_order() -> Iterator[None]:
 
 def main() -> None:
     """Run the command and end with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that its encoding lacks
     try:
         with _ending_in_good_order():
             commands.main(standalone_mode=False)

@@ -393,6 +393,18 @@ def test_odd_file_names(segment: Run, picture: bytes, tmp_path: Path) -> None:
     assert "\x1b" not in bad.stderr
 
 
+def test_output_that_lacks_letters(
+    segment: Run, picture: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where standard output is not UTF-8 a table shows escapes for what it cannot write."""
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1:strict")
+    path = tmp_path / "\N{HIRAGANA LETTER TE}.png"
+    path.write_bytes(picture)
+    ended = segment(path)
+    assert ended.returncode == 0
+    assert "\\u3066.png" in ended.stdout.replace("\n", "")
+
+
 def test_overlay_is_the_picture(segment: Run, hand: Path, tmp_path: Path) -> None:
     """The overlay has the upright picture's size."""
     segment(hand, "--out", tmp_path / "out")
