@@ -60,9 +60,10 @@ def _line_px(size_px: int) -> int:
 def _tint(canvas: NDArray[np.uint8], instance: Instance, colour: tuple[int, int, int]) -> None:
     x, y, width, height = instance.mask.box
     part = canvas[y : y + height, x : x + width]
-    inside = instance.mask.crop.astype(bool)
-    mixed = part[inside] * (1 - FILL_SHARE) + np.array(colour) * FILL_SHARE
-    part[inside] = mixed.astype(np.uint8)
+    # by table: numbers with a fraction take eight times the picture's memory
+    levels = np.arange(256).reshape(1, 256, 1) * (1 - FILL_SHARE) + np.array(colour) * FILL_SHARE
+    mixed = cv2.LUT(part, levels.astype(np.uint8))
+    np.copyto(part, mixed, where=instance.mask.crop[..., np.newaxis].astype(bool))
     lines = [outline.points.reshape(-1, 1, 2) for outline in outlines(instance.mask)]
     cv2.polylines(
         canvas, lines, True, colour, _line_px(_size_px(canvas, instance)) + 1, cv2.LINE_AA

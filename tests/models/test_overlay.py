@@ -1,6 +1,7 @@
 """An overlay shows each finding in its class's colour and leaves the rest of the picture alone."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -66,3 +67,16 @@ def test_jpeg_keeps_colours_in_order() -> None:
     with Image.open(io.BytesIO(encode_jpeg(pixels))) as image:
         assert (image.format, image.size) == ("JPEG", (50, 40))
         np.testing.assert_allclose(np.asarray(image)[20, 25], (220, 40, 10), atol=6)
+
+
+def test_memory_is_that_of_a_few_pictures(tiny_bundle: Bundle) -> None:
+    """A feature that fills a large photograph takes two copies of it beside the overlay at most."""
+    pixels = np.full((1000, 1500, 3), 128, np.uint8)
+    findings = find(
+        pixels, np.full((4, 1000, 1500), 255, np.uint8), [1.0, 0, 0, 0], tiny_bundle.manifest
+    )
+    tracemalloc.start()
+    draw_overlay(pixels, findings, tiny_bundle.manifest)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 3 * pixels.nbytes
