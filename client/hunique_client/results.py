@@ -81,7 +81,8 @@ class Instance:
     mask_rle: Mapping[str, Any] | None
     """COCO: `size` [height, width] and `counts`; None where not asked for."""
     polygon: tuple[tuple[tuple[int, int], ...], ...]
-    """Closed lines of points (x, y), outer ones and holes."""
+    """Closed lines of points (x, y): the outer one, then those around holes. Filled together by the
+    even-odd rule, the lines included, they are the mask."""
     measurements: Mapping[str, Any]
     """By name with unit: centroid_x_px, major_axis_px, orientation_deg, ..."""
 
@@ -238,7 +239,9 @@ def _instance(instance: pb.Instance) -> Instance:
         mask_rle={"size": [rle.size.height, rle.size.width], "counts": rle.counts}
         if rle.counts
         else None,
-        polygon=tuple(_points(ring.coordinates_px) for ring in instance.polygon),
+        polygon=tuple(
+            _points(ring.coordinates_px) for ring in sorted(instance.polygon, key=lambda r: r.hole)
+        ),
         measurements={
             field.name: _plain(getattr(instance.measurements, field.name))
             for field in pb.Measurements.DESCRIPTOR.fields

@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator
 from hunique_client import HuniqueClient
 from hunique_client.documents import document, error_document
 from hunique_client.result_folder import ResultFolder
+from hunique_client.results import read_response
+from hunique_proto.v1 import hand_features_pb2 as pb
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "result.schema.json"
 
@@ -74,6 +76,23 @@ def test_document_says_what_the_result_says(client: HuniqueClient, picture: byte
     assert found["mask_rle"] == tattoo.mask_rle
     assert values["findings"][0]["score"] == result["tattoo"].score
     assert values["review"] == "not reviewed"
+
+
+def test_outer_line_comes_first() -> None:
+    """Lines around holes follow it, in whatever order a server sends them."""
+    hole = pb.Ring(coordinates_px=[2, 2, 4, 2, 4, 4, 2, 4], hole=True)
+    outer = pb.Ring(coordinates_px=[0, 0, 6, 0, 6, 6, 0, 6])
+    finding = pb.ClassFinding(
+        class_name="tattoo",
+        status="STATUS_PRESENT",
+        instances=[pb.Instance(index=1, polygon=[hole, outer])],
+    )
+    text = document("hand.jpg", read_response(pb.SegmentResponse(findings=[finding])))
+    (found,) = json.loads(text)["findings"][0]["instances"]
+    assert found["polygon_px"] == [
+        [[0, 0], [6, 0], [6, 6], [0, 6]],
+        [[2, 2], [4, 2], [4, 4], [2, 4]],
+    ]
 
 
 def test_same_result_same_document(client: HuniqueClient, picture: bytes) -> None:

@@ -61,6 +61,9 @@ def test_outlines_redraw_the_mask(mask: NDArray[np.uint8]) -> None:
                 cv2.polylines(inside, [line.points], True, 0)
                 canvas &= 1 - inside
         np.testing.assert_array_equal(canvas, one.full())
+        together = np.zeros_like(canvas)  # by the even-odd rule, as docs/client.md says
+        cv2.fillPoly(together, [line.points for line in lines], 1)
+        np.testing.assert_array_equal(together, one.full())
 
 
 @QUICK
