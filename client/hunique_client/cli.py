@@ -72,7 +72,7 @@ def commands(context: click.Context, server: str | None) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), show_envvar=True,
               help="Folder for NAME.hunique.json, masks and an overlay of each picture.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, show_envvar=True,
-              help="Replace results that are in --out already.")  # fmt: skip
+              help="Replace results that are in --out already, but none that a person has reviewed.")  # fmt: skip
 @click.option("--resume", is_flag=True, show_envvar=True,
               help="Go on where an earlier run stopped: leave out pictures whose results, by the "
               "same model, are in --out already.")  # fmt: skip

@@ -39,7 +39,7 @@ class Stems:
         return self._take(next(self._numbered(_fitting(name))))
 
     def find(self, name: str, sha256: str, *, alone: bool) -> str:
-        """The stem whose document is of this picture or cannot be read; else the first without one.
+        """The stem whose document is of this picture, else cannot be read, else is not there.
 
         Args:
             name: the picture's file name or path.
@@ -48,20 +48,28 @@ class Stems:
                 pictures only, the picture is then taken for one of them that has changed.
         """
         name = _fitting(name)
-        seen = self._seen[name, sha256]
-        while seen:
-            if not self._is_taken(stem := seen.popleft()):
-                return self._take(stem)
-        stems, others = self._numbered(name), ""
-        while True:
-            stem = next(stems)
+        if stem := self._next_seen(name, sha256):
+            return self._take(stem)
+        others = ""
+        for stem in self._numbered(name):
             picture = self._picture_of(stem)
             if picture is None:
-                return self._take(others if others and alone and sha256 else stem)
-            if picture in ("", sha256):
+                instead = self._next_seen(name, "") or (others if alone and sha256 else "")
+                self._last[name] -= bool(instead)
+                return self._take(instead or stem)
+            if picture and picture == sha256:
                 return self._take(stem)
             others = others or stem
             self._seen[name, picture].append(stem)
+        raise AssertionError("there is always another number")
+
+    def _next_seen(self, name: str, picture: str) -> str:
+        """A stem that was passed over whose document is of that picture; empty where none is."""
+        seen = self._seen.get((name, picture), deque())  # no entry for each of many pictures
+        while seen:
+            if not self._is_taken(stem := seen.popleft()):
+                return stem
+        return ""
 
     def _numbered(self, name: str) -> Iterator[str]:
         """Stems of a name that nobody has, each looked at once in a run."""

@@ -95,6 +95,16 @@ def test_many_pictures_of_one_name(tmp_path: Path) -> None:
     assert time.process_time() - begun_s < 5
 
 
+def test_documents_that_cannot_be_read_are_somebodys() -> None:
+    """They hide no result of another picture, and are offered before a new name is."""
+    there = {"hand.jpg": "", "hand.jpg-2": "b", "hand.jpg-3": "c"}
+    stems = Stems(there.get)
+    found = [stems.find("hand.jpg", picture, alone=False) for picture in "badec"]
+    assert found == ["hand.jpg-2", "hand.jpg", "hand.jpg-4", "hand.jpg-5", "hand.jpg-3"]
+    assert Stems(there.get).find("hand.jpg", "c", alone=True) == "hand.jpg-3"
+    assert Stems({"hand.jpg": "b"}.get).find("hand.jpg", "a", alone=True) == "hand.jpg"
+
+
 @pytest.mark.parametrize("letter", ["a", "\N{GREEK SMALL LETTER ALPHA}", "\udce4"])
 def test_long_names(tmp_path: Path, result: SegmentResult, letter: str) -> None:
     """A name as long as a file system takes is made shorter, and stays apart from others."""
