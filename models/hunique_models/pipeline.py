@@ -20,9 +20,9 @@ from hunique_models.image import DecodeLimits, Picture
 from hunique_models.manifest import Manifest
 from hunique_models.merging import merge_looks
 from hunique_models.preparing import Looks, Prepared, look_at, prepare
-from hunique_models.regions import Region, lay_in
+from hunique_models.regions import Region, fit, lay_in
 from hunique_models.seeing import Seen, see
-from hunique_models.sight import counting_looks, counting_parts
+from hunique_models.sight import counting_looks, counting_parts, laying_order
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,12 +81,18 @@ class Pipeline:
         merged = self._merge_looks(seen.looks, seen.output, pixels)
         if not seen.closer:
             return merged
-        whole_counts, *parts_count = counting_parts(seen.part_scores(), self.manifest.classes)
+        scores = seen.part_scores()
+        whole_counts, *parts_count = counts = counting_parts(scores, self.manifest.classes)
         merged[~whole_counts] = 0
-        for part, counts in zip(seen.closer, parts_count, strict=True):
+        size_px, owns = pixels.shape[:2], []
+        for part, has_say in zip(seen.closer, parts_count, strict=True):
             own = self._merge_looks(part.looks, part.output, part.region.cut(pixels))
-            own[~counts] = 0
-            lay_in(merged, own, part.region, pixels.shape[:2])
+            own[~has_say] = 0
+            owns.append(fit(own, part.region, merged.shape[1:], size_px))
+        for index, order in enumerate(laying_order(scores[1:], counts[1:]).T):
+            for place in order:
+                own, region = owns[place][index : index + 1], seen.closer[place].region
+                lay_in(merged[index : index + 1], own, region, size_px)
         return merged
 
     def _merge_looks(

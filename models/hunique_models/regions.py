@@ -130,6 +130,28 @@ def examined_area_px(
     return min(around, default=size_px[0] * size_px[1])
 
 
+def fit(
+    own: NDArray[np.uint8], region: Region, canvas: tuple[int, ...], size_px: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """The maps of a region, as large as it is on the canvas of its picture's maps.
+
+    Args:
+        own: (C, h, w) uint8, the region's; as large as that already is fine.
+        region: where it lies.
+        canvas: (height, width) of the picture's maps.
+        size_px: (height, width) of the picture.
+
+    Returns:
+        (C, rows, columns) uint8; either may be 0 where the region is less than a pixel.
+    """
+    x0, y0, x1, y1 = _edges(region, canvas, size_px)
+    fitted = np.empty((len(own), y1 - y0, x1 - x0), np.uint8)
+    for plane, answer in zip(fitted, own, strict=True):
+        if plane.size:
+            plane[...] = cv2.resize(answer, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return fitted
+
+
 def lay_in(
     planes: NDArray[np.uint8],
     own: NDArray[np.uint8],
@@ -145,17 +167,25 @@ def lay_in(
         size_px: (height, width) of the picture.
     """
     height, width = planes.shape[1:]
-    down, across = height / size_px[0], width / size_px[1]
-    y0, y1 = (round(y * down) for y in (region.y_px, region.y_px + region.height_px))
-    x0, x1 = (round(x * across) for x in (region.x_px, region.x_px + region.width_px))
+    x0, y0, x1, y1 = _edges(region, (height, width), size_px)
     if y1 == y0 or x1 == x0:
         return
     rows = _rise(y1 - y0, at_start=y0 > 0, at_end=y1 < height)
     weight = rows[:, None] * _rise(x1 - x0, at_start=x0 > 0, at_end=x1 < width)
+    own = fit(own, region, (height, width), size_px)
     for plane, answer in zip(planes, own, strict=True):
         old = plane[y0:y1, x0:x1]
-        new = cv2.resize(answer, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
-        old[...] = np.rint(old + weight * (new.astype(np.float32) - old))
+        old[...] = np.rint(old + weight * (answer.astype(np.float32) - old))
+
+
+def _edges(
+    region: Region, canvas: tuple[int, ...], size_px: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Left, upper, right and lower edge of a region on a canvas (height, width) of its picture."""
+    down, across = canvas[0] / size_px[0], canvas[1] / size_px[1]
+    y0, y1 = (round(y * down) for y in (region.y_px, region.y_px + region.height_px))
+    x0, x1 = (round(x * across) for x in (region.x_px, region.x_px + region.width_px))
+    return x0, y0, x1, y1
 
 
 def _rise(length: int, *, at_start: bool, at_end: bool) -> NDArray[np.float32]:

@@ -76,3 +76,20 @@ def counting_parts(scores: NDArray[np.float32], classes: Sequence[ClassSpec]) ->
         if any(sees):
             counts[:, index] = sees
     return counts
+
+
+def laying_order(scores: NDArray[np.float32], counts: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """In which order regions are laid into the map of each class: who sees it best comes last.
+
+    Regions may have a fifth in common, where the last one has the last word: a hand that does not
+    show the class must not wipe out what its neighbour shows.
+
+    Args:
+        scores: (R, C) the best image-level score of each region, not calibrated.
+        counts: (R, C) whether its mask counts.
+
+    Returns:
+        (R, C) places of regions, first to last. Of equal ones the first given comes last.
+    """
+    places = np.broadcast_to(np.arange(len(scores))[:, None], scores.shape)
+    return np.lexsort((-places, scores, counts), axis=0)

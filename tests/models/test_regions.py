@@ -21,6 +21,7 @@ from hunique_models.regions import (
     find_regions,
     lay_in,
 )
+from hunique_models.seeing import Seen, SeenRegion
 
 GEOMETRY = Geometry(input_size_px=64, output_stride_px=1, hand_plane=True)
 WHOLE = Look(x_px=0, y_px=0, scale=0.1, level=0)
@@ -206,6 +207,34 @@ def test_a_region_without_the_feature_clears_its_place(
     merged = pipeline.merge(dataclasses.replace(seen, output=everywhere), mark_on_a_small_hand)
     assert merged[1, 400, 100] == 200
     assert merged[1, 140, 440] == 0
+
+
+def test_a_hand_without_the_feature_leaves_what_its_neighbour_shows(
+    pipeline: Pipeline, engine: Engine
+) -> None:
+    """Regions have a fifth in common; whichever is surer, the one that sees it has the last word."""
+    pixels = np.full((640, 640, 3), 128, np.uint8)
+    pixels[150:200, 264:280] = (255, 0, 0)
+    looks = pipeline.look_at(pixels)
+    left, right = (Region(x_px=x_px, y_px=100, width_px=200, height_px=200) for x_px in (100, 262))
+    assert left.x_px + left.width_px - right.x_px > 0.18 * left.width_px
+    sees, blind = (_seen_region(pipeline, engine, pixels, region) for region in (left, right))
+    nothing = EngineOutput(
+        np.zeros_like(blind.output.probability), np.zeros_like(blind.output.score)
+    )
+    blind = dataclasses.replace(blind, output=nothing)
+    seen = Seen(looks=looks.looks, output=engine.run(looks.tiles), closer=(sees, blind))
+    merged = pipeline.merge(seen, pixels)
+    assert merged[0, 160:190, 268:276].min() > 128
+    turned = dataclasses.replace(seen, closer=(blind, sees))
+    np.testing.assert_array_equal(merged, pipeline.merge(turned, pixels))
+
+
+def _seen_region(
+    pipeline: Pipeline, engine: Engine, pixels: NDArray[np.uint8], region: Region
+) -> SeenRegion:
+    own = pipeline.look_at(region.cut(pixels))
+    return SeenRegion(region=region, looks=own.looks, output=engine.run(own.tiles))
 
 
 def test_regions_are_laid_in_without_seams() -> None:

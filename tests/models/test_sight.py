@@ -12,7 +12,7 @@ from hunique_models.geometry import OVERVIEW_LEVEL, Look
 from hunique_models.manifest import Calibration, ClassSpec
 from hunique_models.pipeline import Pipeline
 from hunique_models.seeing import Seen
-from hunique_models.sight import counting_looks, counting_parts
+from hunique_models.sight import counting_looks, counting_parts, laying_order
 
 LOOKS = [
     Look(x_px=0, y_px=0, scale=scale, level=level)
@@ -97,3 +97,10 @@ def test_parts_that_do_not_see_it_are_silent(
     """Where one reaches the threshold the others must; where none does, all count."""
     given = np.array(scores, np.float32)[:, None]
     assert counting_parts(given, [spec])[:, 0].tolist() == counts
+
+
+def test_the_region_that_sees_a_class_best_is_laid_in_last() -> None:
+    """Each class has its own order: those without a say first, then by score, then the surest."""
+    scores = np.array([[0.9, 0.1], [0.2, 0.1], [0.7, 0.5]], np.float32)
+    counts = np.array([[False, True], [True, True], [True, True]])
+    assert laying_order(scores, counts).T.tolist() == [[0, 1, 2], [1, 0, 2]]
