@@ -220,18 +220,21 @@ def _mean(values: Plane, radius_px: int) -> Plane:
 def paleness(colours: Plane, log_odds: Plane) -> Plane:
     """How much lighter and less red each place is than what surrounds it, at most 3: (h, w).
 
-    Measured in deviations of the colours where the feature may be.
+    Measured in deviations of the colours where the feature may be; 0 if that is nowhere.
 
     Args:
         colours: (h, w, 3) CIE L*a*b*, each channel 0 to 1.
         log_odds: (h, w) where the feature seems to be.
     """
+    may_be = log_odds > _MAY_BE
+    if not may_be.any():
+        return np.zeros_like(log_odds)
     side = max(log_odds.shape)
     own, around = (
         cv2.GaussianBlur(colours[..., :2], (0, 0), share * side)
         for share in (_PALE_SHARE, _AROUND_SHARE)
     )
-    deviation = own[log_odds > _MAY_BE].std(axis=0) + 1e-3
+    deviation = own[may_be].std(axis=0) + 1e-3
     lighter, redder = np.moveaxis(np.clip((own - around) / deviation, -2, 2), -1, 0)
     return np.asarray(0.5 * lighter - redder, np.float32)
 

@@ -101,6 +101,18 @@ def test_grain_leaves_no_specks() -> None:
     assert cv2.connectedComponents((refined >= HALF).astype(np.uint8))[0] - 1 == 1
 
 
+def test_paleness_says_nothing_where_the_feature_is_nowhere() -> None:
+    """Specks that vanish when the map is made smaller leave it as it is without paleness."""
+    pixels, _ = _scene(PALE)
+    specks = np.zeros((1280, 1280), np.uint8)
+    specks[::4, ::2] = 255
+    plain, pale = (
+        refine(specks[None], pixels, [ColourRefinement(pale_weight=weight)]) for weight in (0, 1)
+    )
+    np.testing.assert_array_equal(plain, pale)
+    assert plain.max() > 0
+
+
 def test_paleness_draws_a_half_moon_out_of_a_blob() -> None:
     """A blob beside the place shrinks to what is paler than its surroundings; not what is darker."""
     pixels, disc = _scene(PALE)
