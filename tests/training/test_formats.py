@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hunique_models.drawn import draw_hand
 from hunique_training.data.formats.registry import FORMATS
 from hunique_training.data.labels import DataError
 from hunique_training.data.reading import ReadingOptions
@@ -57,14 +58,28 @@ def test_exclusive_folders_make_other_classes_absent(tmp_path: Path) -> None:
 
 
 def test_a_picture_in_two_folders_has_two_labels(tmp_path: Path) -> None:
-    """A copy under another name counts by content, one saved anew by its name and looks."""
+    """A copy counts by its content, under whatever name."""
     for folder, name in (("ring", "a.png"), ("tattoo", "copy of a.png"), ("ring", "b.png")):
         _picture(tmp_path / folder / name, seed=name.startswith("b"))
-    pixels = cv2.imread(str(tmp_path / "ring/b.png"))
-    (tmp_path / "polished_nail").mkdir()
-    cv2.imwrite(str(tmp_path / "polished_nail/b.png"), cv2.add(pixels, 2))
     labels = [one[1] for one in _read(tmp_path, folder_labels="exclusive").values()]
-    assert sorted(labels) == [(False, True, True), (True, True, False)]
+    assert sorted(labels) == [(False, True, False), (True, True, False)]
+
+
+def test_a_hand_with_a_ring_and_without_stays_two_pictures(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They have one name and hardly differ: no label is carried over, and the likeness is told."""
+    for folder, features in (("ring", ("ring",)), ("none", ())):
+        (tmp_path / folder).mkdir()
+        hand = draw_hand(500, size_px=(96, 128), features=features, view="hand")
+        cv2.imwrite(str(tmp_path / folder / "a.png"), cv2.cvtColor(hand.pixels, cv2.COLOR_RGB2BGR))
+    pictures = read_source(tmp_path, NAMES, ReadingOptions()).pictures
+    assert {picture.path.parent.name: picture.labels for picture in pictures} == {
+        "ring": (None, True, None),
+        "none": (False, False, False),
+    }
+    (told,) = caplog.messages
+    assert told.startswith("1 pictures look like one of the same name")
 
 
 def test_different_pictures_of_one_name_stay_two(tmp_path: Path) -> None:

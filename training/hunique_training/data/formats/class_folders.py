@@ -2,9 +2,9 @@
 
     SOURCE[/train|val|test]/<class>[/<group>]/<picture>
 
-The same picture in several class folders has several labels. It is the same when its
-content is, or when it has the same name and looks alike (a copy that was saved anew). Other
-classes are unknown, unless folders are said to be exclusive.
+The same picture in several class folders has several labels. It is the same when its content
+is; the same name and looks are not enough, for a hand looks the same with a ring and without.
+Other classes are unknown, unless folders are said to be exclusive.
 """
 
 import logging
@@ -75,7 +75,9 @@ def read_class_folders(path: Path, reading: Reading) -> list[LabelledPicture]:
             f"{', '.join(vocabulary.unmatched)}. Say what they mean with --alias FOLDER=CLASS, or "
             "give annotations of a format that docs/training.md names."
         )
-    pictures = [_named(copies, reading) for copies in _same_pictures(filed)]
+    same = _same_pictures(filed)
+    _tell_of_look_alikes(same)
+    pictures = [_named(copies, reading) for copies in same]
     return label_pictures(pictures, reading, path.resolve().name)
 
 
@@ -91,17 +93,28 @@ def _same_pictures(filed: Sequence[_Filed]) -> list[list[_Filed]]:
     by_content: dict[tuple[str, str], list[_Filed]] = defaultdict(list)
     for one in filed:
         by_content[one.split, digests[one.path]].append(one)
-    by_name: dict[tuple[str, str, str], list[list[_Filed]]] = defaultdict(list)
-    for copies in by_content.values():
-        first = copies[0]
-        candidates = by_name[first.split, first.group, first.path.name.lower()]
-        for other in candidates:
-            if look_alike(other[0].path, first.path):
-                other += copies
-                break
-        else:
-            candidates.append(copies)
-    return [copies for candidates in by_name.values() for copies in candidates]
+    return list(by_content.values())
+
+
+def _tell_of_look_alikes(pictures: Sequence[Sequence[_Filed]]) -> None:
+    """Report pictures of one name that might be one picture, saved anew for a second folder."""
+    by_name: dict[tuple[str, str, str], list[Path]] = defaultdict(list)
+    for first, *_ in pictures:
+        by_name[first.split, first.group, first.path.name.lower()].append(first.path)
+    alike = [
+        pair
+        for first, *others in by_name.values()
+        for pair in zip([first] * len(others), others, strict=True)
+        if look_alike(*pair)
+    ]
+    if alike:
+        logger.warning(
+            "%d pictures look like one of the same name in another folder, e.g. %s and %s. Each "
+            "has the label of its own folder alone. Where both are one picture, saved anew, put a "
+            "copy of one file in both folders.",
+            len(alike),
+            *alike[0],
+        )
 
 
 def _named(copies: Sequence[_Filed], reading: Reading) -> NamedPicture:
