@@ -15,6 +15,7 @@ import re
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,30 @@ class Picture:
     def width_px(self) -> int:
         """Columns of the upright picture."""
         return int(self.pixels.shape[1])
+
+
+class StoredFrame(NamedTuple):
+    """How a picture lies in its file, before it is turned upright."""
+
+    width_px: int
+    """Columns as stored."""
+    height_px: int
+    """Rows as stored."""
+    turned: int
+    """EXIF orientation by which `decode` turns it, 1 to 8; 1: it is stored upright."""
+
+
+def stored_frame(stream: BinaryIO) -> StoredFrame | None:
+    """How an encoded picture lies in its file; None where that cannot be read.
+
+    HEIF states its turns apart from EXIF and every program makes them: it counts as upright.
+    """
+    try:
+        with Image.open(stream, formats=FORMATS) as image:
+            orientation = 1 if image.format == "HEIF" else _orientation(image)[0]
+            return StoredFrame(*_raw_size(image, orientation), orientation)
+    except Exception:  # noqa: BLE001 - decoders raise anything on damaged files
+        return None
 
 
 def decode(data: bytes, limits: DecodeLimits) -> Picture:

@@ -5,6 +5,7 @@ into the model's classes. Points, scribbles and boxes have their place in `Named
 pixel masks have none.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,10 @@ from pathlib import Path
 
 from hunique_training.data.labels import DataError, LabelledPicture
 from hunique_training.data.marks import MARK_KINDS, NamedMark, resolve_marks
+from hunique_training.data.turned_marks import marks_upright
 from hunique_training.data.vocabulary import ClassVocabulary
+
+logger = logging.getLogger(__name__)
 
 FOLDER_LABELS = ("open", "exclusive")
 ACCESSORIES = ("unknown", "ring")
@@ -66,6 +70,9 @@ class NamedPicture:
     """Same person or session."""
     marks: tuple[NamedMark, ...] = ()
     """Points, scribbles and boxes. They count for names that are said to be present."""
+    annotated_size: tuple[float, float] = (0, 0)
+    """(width, height) of the picture that the marks were made on; 0 where the source does not
+    tell."""
 
 
 def absent_unless(
@@ -91,6 +98,7 @@ def label_pictures(
             f"found {', '.join(sorted(names)[:12]) or 'none'} on {len(pictures)} pictures. "
             "Say what they mean with --alias FOUND=CLASS."
         )
+    marks = upright_marks(pictures) if reading.options.marks else [()] * len(pictures)
     return [
         LabelledPicture(
             path=picture.path,
@@ -98,10 +106,27 @@ def label_pictures(
             split=picture.split,
             group=picture.group,
             source=source,
-            marks=resolve_marks(picture.marks, partial(_label_of_mark, picture.said, reading)),
+            marks=resolve_marks(marks_of, partial(_label_of_mark, picture.said, reading)),
         )
-        for picture in pictures
+        for picture, marks_of in zip(pictures, marks, strict=True)
     ]
+
+
+def upright_marks(pictures: Sequence[NamedPicture]) -> list[tuple[NamedMark, ...]]:
+    """The marks of each picture on the upright picture; none where nobody knows how it was seen."""
+    found = [
+        marks_upright(picture.marks, picture.annotated_size, picture.path) for picture in pictures
+    ]
+    lost = [picture.path for picture, marks in zip(pictures, found, strict=True) if marks is None]
+    if lost:
+        logger.warning(
+            "marks of %d pictures are left out, e.g. of %s: they are stored turned (EXIF "
+            "orientation), and the size that the annotations state does not tell whether they "
+            "were marked as stored or upright. Save such pictures upright and mark them again.",
+            len(lost),
+            lost[0],
+        )
+    return [marks or () for marks in found]
 
 
 def _label_of_mark(said: Mapping[str, bool | None], reading: Reading, name: str) -> int | None:

@@ -91,17 +91,23 @@ def _pictures(document: dict[str, Any], file: Path) -> list[NamedPicture]:
             path=find_picture(image["file_name"], folders),
             said=absent_unless(names.values(), marked[image["id"]]),
             split=split,
-            marks=_marks(boxes[image["id"]], image),
+            marks=_marks(boxes[image["id"]], _size(image)),
+            annotated_size=_size(image),
         )
         for image in document["images"]
     ]
 
 
-def _marks(boxes: list[tuple[str, list[float]]], image: dict[str, Any]) -> tuple[NamedMark, ...]:
+def _size(image: dict[str, Any]) -> tuple[float, float]:
+    return float(image.get("width") or 0), float(image.get("height") or 0)
+
+
+def _marks(
+    boxes: list[tuple[str, list[float]]], size: tuple[float, float]
+) -> tuple[NamedMark, ...]:
     """Boxes [x, y, width, height] of one picture; none if one is not told."""
     if not all(len(box) == 4 for _, box in boxes):
         return ()
-    size = (float(image.get("width") or 0), float(image.get("height") or 0))
     return tuple(
         mark
         for name, (x, y, width, height) in boxes

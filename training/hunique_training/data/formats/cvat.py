@@ -59,12 +59,17 @@ def _picture(image: Element, looked_for: set[str], folder: Path) -> NamedPicture
         said=absent_unless(looked_for, _labels(image)),
         split=split_named(subset) or "train",
         marks=tuple(_marks(image)),
+        annotated_size=_size(image),
     )
+
+
+def _size(image: Element) -> tuple[float, float]:
+    return float(image.get("width", 0)), float(image.get("height", 0))
 
 
 def _marks(image: Element) -> Iterator[NamedMark]:
     """Points, polylines and boxes; no box at all where one of them is turned."""
-    size = (float(image.get("width", 0)), float(image.get("height", 0)))
+    size = _size(image)
     turned = any(float(box.get("rotation", 0)) for box in image.iter("box"))
     for shape in image:
         name = shape.get("label", "").strip()

@@ -61,6 +61,7 @@ def read_label_studio(path: Path, reading: Reading) -> list[LabelledPicture]:
             path=_picture(task, file),
             said=_agreed(answers, looked_for),
             marks=tuple(_marks(task)),
+            annotated_size=_size(task),
         )
         for task, answers in zip(tasks, said, strict=True)
         if answers
@@ -86,9 +87,23 @@ def _submitted(task: dict[str, Any]) -> list[dict[str, Any]]:
     return [a for a in submitted if a.get("ground_truth")] or submitted
 
 
+def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
+    return [result for a in _submitted(task) for result in a.get("result") or []]
+
+
+def _size(task: dict[str, Any]) -> tuple[float, float]:
+    """(width, height) that results state; zeros where none does, or they differ."""
+    found = {
+        (float(result["original_width"]), float(result["original_height"]))
+        for result in _results(task)
+        if result.get("original_width") and result.get("original_height")
+    }
+    return found.pop() if len(found) == 1 else (0.0, 0.0)
+
+
 def _marks(task: dict[str, Any]) -> Iterator[NamedMark]:
     """Key points, and rectangles unless one is turned, of all annotators together."""
-    values = [r.get("value") or {} for a in _submitted(task) for r in a.get("result") or []]
+    values = [result.get("value") or {} for result in _results(task)]
     turned = any(value.get("rotation") for value in values if "rectanglelabels" in value)
     percent = (100.0, 100.0)
     for value in values:

@@ -40,15 +40,17 @@ def read_pascal_voc(path: Path, reading: Reading) -> list[LabelledPicture]:
     marked = _marked_by_stem(path)
     looked_for = _listed_names(path) | {name for said in marked.values() for name in said}
     splits = _splits(path) or dict.fromkeys(marked, "train")
-    pictures = [
-        NamedPicture(
+    pictures = []
+    for stem in sorted(marked.keys() & splits.keys()):
+        annotation = _annotation(path / "Annotations" / f"{stem}.xml")
+        picture = NamedPicture(
             path=_picture(path / "JPEGImages", stem),
             said=absent_unless(looked_for, ()) | marked[stem],
             split=splits[stem],
-            marks=_marks(path / "Annotations" / f"{stem}.xml"),
+            marks=_marks(annotation),
+            annotated_size=_size(annotation),
         )
-        for stem in sorted(marked.keys() & splits.keys())
-    ]
+        pictures.append(picture)
     return label_pictures(pictures, reading, path.resolve().name)
 
 
@@ -73,12 +75,19 @@ def _objects(annotation: Element) -> Said:
     return absent_unless((), _names(clear), _names(objects))
 
 
-def _marks(file: Path) -> tuple[NamedMark, ...]:
+def _annotation(file: Path) -> Element:
+    """What is said of a picture; nothing where the set has no such file."""
+    return read_xml(file) if file.is_file() else Element("annotation")
+
+
+def _size(annotation: Element) -> tuple[float, float]:
+    width, height = (annotation.findtext(f"size/{side}", "0") for side in ("width", "height"))
+    return float(width), float(height)
+
+
+def _marks(annotation: Element) -> tuple[NamedMark, ...]:
     """Boxes of all objects, difficult ones too; none if one is not told."""
-    if not file.is_file():
-        return ()
-    annotation = read_xml(file)
-    size = tuple(float(annotation.findtext(f"size/{side}", "0")) for side in ("width", "height"))
+    size = _size(annotation)
     boxes = []
     for one in annotation.findall("object"):
         sides = [one.findtext(f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
@@ -88,7 +97,7 @@ def _marks(file: Path) -> tuple[NamedMark, ...]:
         # counted from 1, and the last pixel is in
         corners = ((left - 1, top - 1), (right, bottom))
         name = one.findtext("name", "").strip()
-        boxes += list(marks_in_pixels(name, "box", corners, (size[0], size[1])))
+        boxes += list(marks_in_pixels(name, "box", corners, size))
     return tuple(boxes)
 
 
