@@ -50,7 +50,10 @@ def _gradients(trainer: Trainer) -> dict[str, torch.Tensor]:
 def test_parts_learn_what_the_joint_batch_would(
     tmp_path: Path, labelled_folder: Path, preset: str, parts: int
 ) -> None:
-    """Losses, thresholds and every gradient equal those of one batch of four, up to rounding."""
+    """Losses, thresholds and every gradient equal those of one batch of four, up to rounding.
+
+    Without noise on features, of which every pass draws its own.
+    """
     whole, expected = _first_step(_config(preset, 4, 1), tmp_path / "whole", labelled_folder)
     config = _config(preset, 4 // parts, parts)
     split, found = _first_step(config, tmp_path / "split", labelled_folder)

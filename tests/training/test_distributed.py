@@ -114,7 +114,10 @@ def _alone(config: TrainConfig, folder: Path, run: Path) -> dict[str, dict[str, 
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path, labelled_folder: Path) -> None:
-    """Losses and gradients of a step are those of one process; both networks agree on both."""
+    """Losses and gradients of a step are those of one process; both networks agree on both.
+
+    Without noise on features: with it every pass draws its own, in one process too.
+    """
     for preset in METHODS:
         (tmp_path / f"{preset}.json").write_text(_config(preset).to_json())
     script = tmp_path / "steps.py"
@@ -144,7 +147,7 @@ def _rows(path: Path) -> list[dict[str, float]]:
 def test_fit_runs_under_torchrun(tmp_path: Path, labelled_folder: Path) -> None:
     """One run folder, written once: a path, a row a report, the same figures as one process."""
     both, alone = tmp_path / "both", tmp_path / "alone"
-    # other classes than the preset's: without the noise that each process draws for itself
+    # other classes than the preset's have no noise on features, of which each process draws its own
     data = ["--data", str(labelled_folder), "--class", "ring", "--class", "polished_nail",
             "--validate-every-steps", "2"]  # fmt: skip
     done = _torchrun(*FIT, *data, "--out", str(both))
@@ -183,6 +186,27 @@ def test_a_fault_of_the_data_is_told_once(tmp_path: Path) -> None:
     done = _torchrun(*FIT, "--data", str(tmp_path / "nowhere.csv"), "--out", str(tmp_path / "run"))
     assert done.returncode != 0
     assert done.stderr.count("Expected a label file") == 1
+
+
+def test_each_process_draws_noise_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first step on and after going on; networks start alike, one process as ever."""
+    drawn, weights = [], []
+    for place in (0, 1, 2):
+        monkeypatch.setattr("hunique_training.trainer.rank", lambda place=place: place)
+        trainer = Trainer(_config("hunique"), tmp_path)
+        drawn.append(torch.rand(4))
+        if place == 0:
+            trainer.steps_done = 3
+            trainer.save()
+            expected = torch.rand(4)
+        assert trainer.resume()
+        drawn.append(torch.rand(4))
+        weights.append(trainer.online.classifier.hidden.weight)
+    assert torch.equal(drawn[1], expected)
+    assert len({tuple(numbers.tolist()) for numbers in drawn}) == len(drawn)
+    assert all(torch.equal(weights[0], other) for other in weights[1:])
 
 
 def _ranks(monkeypatch: pytest.MonkeyPatch, place: int, count: int) -> None:

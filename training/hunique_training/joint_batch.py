@@ -5,7 +5,8 @@
 
 The losses divide by counts of the whole batch, such as the pixels of a class. They are counted
 here, before any backward pass, so that the losses of parts add up to that of one joint batch:
-accumulating gradients over parts, or summing them over ranks, changes nothing but rounding.
+accumulating gradients over parts, or summing them over ranks, changes nothing but rounding, and
+which noise on features a picture meets.
 """
 
 from collections.abc import Sequence

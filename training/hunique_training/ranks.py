@@ -5,7 +5,7 @@
 Every rank holds the same networks and works on its share of a step's joint batch. What a loss
 divides by is counted over all ranks before the backward pass, and gradients are summed
 afterwards, so that a step is that of one process with the whole batch, up to the order of
-floating-point sums. `DistributedDataParallel` does not fit: it takes means rather than sums,
+floating-point sums and to noise on features, which every rank draws for its own pictures. `DistributedDataParallel` does not fit: it takes means rather than sums,
 and waits for gradients that the decoder does not get before pseudo-labels begin.
 """
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -29,7 +30,7 @@ from hunique_training.optimiser import adamw
 from hunique_training.precision import gradient_scaler, in_precision
 from hunique_training.pseudo_labels.assigner import Assigner
 from hunique_training.pseudo_labels.cam_labeller import PixelLabels
-from hunique_training.ranks import is_first, on_first_rank, sum_gradients
+from hunique_training.ranks import is_first, on_first_rank, rank, sum_gradients
 from hunique_training.schedule import learning_rate_factor
 from hunique_training.step import Losses, PartLosses, joint_losses
 
@@ -94,6 +95,7 @@ class Trainer:
         """Time spent in `fit` by all parts of the run."""
         self.steps_done = 0
         run_folder.mkdir(parents=True, exist_ok=True)
+        self._draw_apart()
 
     @property
     def last_checkpoint(self) -> Path:
@@ -124,6 +126,7 @@ class Trainer:
         self.steps_done = state["steps_done"]
         if "random" in state:
             self._take_random_state(state["random"])
+        self._draw_apart()
         return True
 
     def fit(self, batches: BatchMaker, watch: Watch | None = None) -> None:
@@ -225,7 +228,7 @@ class Trainer:
         )
 
     def _random_state(self) -> dict[str, torch.Tensor]:
-        """Where the random numbers of dropout stand."""
+        """Where the random numbers of noise and dropout stand."""
         state = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -235,6 +238,12 @@ class Trainer:
         torch.set_rng_state(state["cpu"].cpu())
         if self.device.type == "cuda" and "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
+
+    def _draw_apart(self) -> None:
+        """Let every further process draw noise of its own; a single one draws on as it did."""
+        if rank():
+            rng = np.random.default_rng((self.config.seed, self.steps_done, rank()))
+            torch.manual_seed(int(rng.integers(2**63)))
 
     def _keep(self, watch: Watch) -> None:
         """Write a checkpoint when it is time, and after every validation."""
