@@ -196,6 +196,17 @@ def test_configurations_survive_being_written() -> None:
         dataclasses.replace(config, batch_size=0)
 
 
+def test_the_configuration_says_that_views_keep_their_pixels() -> None:
+    """Whatever crops it is given; what an earlier run wrote is the same configuration."""
+    config = SecondStageConfig()
+    assert config.views.degrade_probability == 0
+    of_first_stage = dataclasses.replace(config, views=TrainConfig().views)
+    assert of_first_stage.views == dataclasses.replace(TrainConfig().views, degrade_probability=0)
+    earlier = dataclasses.asdict(config)
+    earlier["views"]["degrade_probability"] = 0.5
+    assert SecondStageConfig.from_dict(earlier) == config
+
+
 def test_features_of_hands_are_served_as_the_first_stage_serves_them() -> None:
     """What was found out for a class holds for whichever network draws it; other classes: nothing."""
     hands = TrainConfig().network

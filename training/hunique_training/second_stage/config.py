@@ -21,8 +21,9 @@ class SecondStageConfig:
     it reads the last block."""
     pretrained: str | None = "package"
     """Encoder weights: "package", a checkpoint file, or None for random numbers."""
-    views: ViewConfig = field(default_factory=lambda: ViewConfig(degrade_probability=0.5))
-    """Crops and augmentation."""
+    views: ViewConfig = field(default_factory=ViewConfig)
+    """Crops and augmentation. `degrade_probability` is 0, whatever is given: a second stage learns
+    where labels lie, and its views keep their pixels. Runs of before said 0.5 and did the same."""
     total_steps: int = 1600
     """Optimiser steps of the whole run."""
     rate_warm_up_steps: int = 50
@@ -60,6 +61,7 @@ class SecondStageConfig:
                 raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
         if not 0 <= self.average_momentum < 1:
             raise ValueError(f"expected 0 <= momentum < 1, found {self.average_momentum}")
+        object.__setattr__(self, "views", dataclasses.replace(self.views, degrade_probability=0.0))
 
     def to_json(self) -> str:
         """The whole configuration, readable and stable."""

@@ -1,7 +1,8 @@
 """One crop of a picture together with the labels of its pixels.
 
 The same turns, scales, crops and colours as in the first stage (`data.views`), with labels
-carried along: never mixed by interpolation, ignored where the crop shows no picture.
+carried along: never mixed by interpolation, ignored where the crop shows no picture. Pixels are
+not taken away beforehand, as the first stage may (`ViewConfig.degrade_probability`).
 """
 
 from typing import NamedTuple
