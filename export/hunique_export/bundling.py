@@ -85,8 +85,8 @@ def _prove(
     with tempfile.TemporaryDirectory() as scratch:
         trial = write_bundle(Path(scratch) / "trial", manifest, {MODEL_NAME: graph})
         candidate = open_engine(trial, "cpu", threads=1)
-        parity = compare(manifest, TorchEngine(model.network), candidate, pictures)
-        require_agreement(parity)
+        comparison = compare(manifest, TorchEngine(model.network), candidate, pictures)
+        require_agreement(comparison)
         known_answer = record_known_answer(manifest, candidate)
         candidate.close()
-    return dataclasses.replace(manifest, parity=parity, known_answer=known_answer)
+    return dataclasses.replace(manifest, parity=comparison.parity, known_answer=known_answer)
