@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from hunique_models.image import DecodeLimits, Picture, decode
+from hunique_training.data import picture_cache
 from hunique_training.data.backgrounds import replace_background
 from hunique_training.data.batches import BatchMaker
 from hunique_training.data.labels import DataError, LabelledPicture, read_labels
@@ -18,8 +20,10 @@ from hunique_training.data.views import (
     degraded,
     make_views,
     random_crop,
+    sometimes_blurred,
     strong_colour,
 )
+from hunique_training.presets import PRESETS
 
 VIEWS = ViewConfig(size_px=64)
 
@@ -186,6 +190,39 @@ def test_unreadable_pictures_are_counted(tmp_path: Path, labelled_folder: Path) 
     assert kept == [good]
     assert cache.unreadable == [broken]
     assert max(cache.pixels(good.path).shape) == 64
+
+
+def test_pictures_beyond_the_room_are_decoded_again(
+    labelled_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every picture is given, the same each time; those that came first stay in memory."""
+    decoded: list[bytes] = []
+
+    def counted(data: bytes, limits: DecodeLimits) -> Picture:
+        decoded.append(data)
+        return decode(data, limits)
+
+    monkeypatch.setattr(picture_cache, "decode", counted)
+    first, second = (p.path for p in read_labels(labelled_folder / "labels.csv", ("ring",))[:2])
+    cache = PictureCache(64, most_bytes=64 * 48 * 3)
+    shown = [cache.pixels(path) for path in (first, second, first, second)]
+    assert decoded == [first.read_bytes(), second.read_bytes(), second.read_bytes()]
+    assert np.array_equal(shown[1], shown[3])
+    assert not np.array_equal(shown[0], shown[1])
+
+
+def test_presets_of_the_release_scale_and_blur_as_it_does() -> None:
+    """COSA section 2: 0.5 to 2 times the picture, small or large, and half of all crops blurred."""
+    views = PRESETS["voc"]().views
+    for height, width in ((375, 500), (100, 60), (800, 800)):
+        crops = [random_crop(height, width, views, np.random.default_rng(n)) for n in range(200)]
+        scales = [crop.scaled[0] / height for crop in crops]
+        assert min(scales) == pytest.approx(0.5, abs=0.03)
+        assert max(scales) == pytest.approx(2, abs=0.03)
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    rngs = map(np.random.default_rng, range(200))
+    blurred = [sometimes_blurred(noise, views, rng) is not noise for rng in rngs]
+    assert 0.4 < np.mean(blurred) < 0.6
 
 
 def test_pictures_are_not_enlarged_beyond_what_they_show() -> None:

@@ -27,6 +27,9 @@ class ViewConfig:
     scale_high: float = 2.0
     """Largest longer side before cropping. Above 1 a crop may miss the feature, so a picture
     that has no more pixels to show is not enlarged beyond 1."""
+    scale_of_picture: bool = False
+    """Whether both are multiples of the picture instead, whatever its size, as in the release:
+    then a crop of a large picture shows a small part of it."""
     quarter_turn_probability: float = 0.5
     """How often the picture is turned by a random multiple of 90 degrees."""
     background_probability: float = 0.6
@@ -35,6 +38,10 @@ class ViewConfig:
     """How often the strong view has fewer pixels than it shows, and, apart from that, how often
     it was compressed. Sources differ in how their pictures were stored, and what was lost
     there would tell the source, and with it the label."""
+    blur_probability: float = 0.3
+    """How often both views are out of focus."""
+    largest_blur_px: float = 1.2
+    """Largest deviation of that blur."""
     pad_value: tuple[int, int, int] = (124, 116, 104)
     """sRGB colour around pictures that do not fill the crop; the served geometry's own."""
 
@@ -145,9 +152,8 @@ def random_crop(height: int, width: int, config: ViewConfig, rng: np.random.Gene
     mirrored = bool(rng.random() < 0.5)
     if turns % 2:
         height, width = width, height
-    size, longer = config.size_px, max(height, width)
-    scale_high = min(config.scale_high, max(1.0, longer / size))
-    scale = rng.uniform(config.scale_low, scale_high) * size / longer
+    size = config.size_px
+    scale = _scale(max(height, width), config, rng)
     scaled = (max(1, round(height * scale)), max(1, round(width * scale)))
     rows, rows_there = _place(scaled[0], size, rng)
     columns, columns_there = _place(scaled[1], size, rng)
@@ -162,6 +168,14 @@ def random_crop(height: int, width: int, config: ViewConfig, rng: np.random.Gene
     )
 
 
+def _scale(longer_px: int, config: ViewConfig, rng: np.random.Generator) -> float:
+    """By how much a picture of that longer side is enlarged before it is cut."""
+    if config.scale_of_picture:
+        return float(rng.uniform(config.scale_low, config.scale_high))
+    scale_high = min(config.scale_high, max(1.0, longer_px / config.size_px))
+    return float(rng.uniform(config.scale_low, scale_high) * config.size_px / longer_px)
+
+
 def _place(length: int, size: int, rng: np.random.Generator) -> tuple[slice, slice]:
     """Which part of a side of `length` is taken, and where it goes in a crop of `size`."""
     offset = int(rng.integers(0, abs(length - size) + 1))
@@ -173,7 +187,7 @@ def _place(length: int, size: int, rng: np.random.Generator) -> tuple[slice, sli
 def make_views(pixels: Pixels, config: ViewConfig, rng: np.random.Generator) -> ViewPair:
     """Cut one random crop of (H, W, 3) uint8 pixels and make its weak and strong view."""
     crop = random_crop(pixels.shape[0], pixels.shape[1], config, rng)
-    weak = sometimes_blurred(crop.of_picture(pixels, config.pad_value), rng)
+    weak = sometimes_blurred(crop.of_picture(pixels, config.pad_value), config, rng)
     strong = strong_colour(degraded(weak, config.degrade_probability, rng), rng)
     return ViewPair(weak=weak, strong=strong, crop=crop)
 
@@ -192,11 +206,11 @@ def degraded(pixels: Pixels, probability: float, rng: np.random.Generator) -> Pi
     return pixels
 
 
-def sometimes_blurred(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Out of focus three times in ten."""
-    if rng.random() >= 0.3:
+def sometimes_blurred(pixels: Pixels, config: ViewConfig, rng: np.random.Generator) -> Pixels:
+    """(S, S, 3) pixels, out of focus as often and as much as the configuration says."""
+    if rng.random() >= config.blur_probability:
         return pixels
-    blurred = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.1, 1.2))
+    blurred = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.1, config.largest_blur_px))
     return blurred.astype(np.uint8, copy=False)
 
 

@@ -38,5 +38,5 @@ def labelled_crop(
 ) -> LabelledCrop:
     """Cut one random crop of (H, W, 3) uint8 pixels and of their (H, W) uint8 labels."""
     crop = random_crop(pixels.shape[0], pixels.shape[1], config, rng)
-    weak = sometimes_blurred(crop.of_picture(pixels, config.pad_value), rng)
+    weak = sometimes_blurred(crop.of_picture(pixels, config.pad_value), config, rng)
     return LabelledCrop(weak, strong_colour(weak, rng), crop.of_labels(labels, IGNORE), crop.box)
