@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hunique_models.colour_refinement import refine
 from hunique_models.engine.protocol import Engine, EngineOutput
-from hunique_models.findings import ClassFinding, find
+from hunique_models.findings import ClassFinding, Status, find
 from hunique_models.geometry import Detail, Look
 from hunique_models.image import DecodeLimits, Picture
 from hunique_models.manifest import Manifest
@@ -37,6 +37,17 @@ class PictureFindings:
     """Looks that were run."""
     regions: tuple[Region, ...] = ()
     """Hands that were looked at as pictures of their own."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know: of the picture, and of classes seen but not outlined."""
+        lost = [
+            f"{one.name}: the score {one.score:.3f} reaches the threshold "
+            f"{one.presence_threshold:.3f}, but no pixels were found to outline"
+            for one in self.findings
+            if one.status is Status.ABSENT and one.score >= one.presence_threshold
+        ]
+        return (*self.picture.remarks, *lost)
 
 
 class Pipeline:

@@ -103,7 +103,7 @@ def _provenance(found: PictureFindings, wish: Wish, model: pb.ModelIdentity) -> 
         model=model,
         detail=_DETAIL_VALUES[wish.detail],
         look_count=found.look_count,
-        remarks=picture.remarks,
+        remarks=found.remarks,
         hand_regions=[
             pb.Box(x_px=one.x_px, y_px=one.y_px, width_px=one.width_px, height_px=one.height_px)
             for one in found.regions

@@ -189,3 +189,17 @@ def test_overview_counts_for_the_classes_whose_manifest_says_so(
     merged = pipeline.merge(Seen(looks=looks.looks, output=output), red_square)
     assert (merged[0] > 40).all()
     assert (merged[1:] == 40).all()
+
+
+def test_a_class_that_is_seen_and_not_outlined_is_told(
+    red_square: np.ndarray, tiny_bundle: Bundle, engine: Engine, encode: Encode
+) -> None:
+    """Absent with a score above its threshold puzzles a reader; other classes have no remark."""
+    manifest = tiny_bundle.manifest
+    huge = dataclasses.replace(manifest.classes[0], min_area_share=0.9)
+    strict = dataclasses.replace(manifest, classes=(huge, *manifest.classes[1:]))
+    found = Pipeline(strict).segment(encode(red_square), engine)
+    assert found.findings[0].status is Status.ABSENT
+    (told,) = found.remarks
+    assert told.startswith("tattoo: the score 1.000 reaches the threshold 0.500")
+    assert Pipeline(manifest).segment(encode(red_square), engine).remarks == ()

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import cv2
@@ -105,3 +106,14 @@ def test_description_is_that_of_the_manifest(tiny_bundle: Bundle) -> None:
     assert tuple(told.input_formats) == FORMATS
     assert list(told.details) == [pb.DETAIL_FAST, pb.DETAIL_STANDARD, pb.DETAIL_FINE]
     assert (told.max_image_bytes, told.max_image_pixels) == (5, 7)
+
+
+def test_remarks_are_passed_on(tiny_bundle: Bundle, red_png: bytes) -> None:
+    """Those of the picture and those of what was found on it."""
+    manifest = tiny_bundle.manifest
+    huge = dataclasses.replace(manifest.classes[0], min_area_share=0.99)
+    strict = dataclasses.replace(manifest, classes=(huge, *manifest.classes[1:]))
+    found = Pipeline(strict).segment(red_png, FakeEngine())
+    wish = read_wish(pb.SegmentRequest())
+    response = write_response(found, wish, pb.ModelIdentity(), strict)
+    assert [remark.split(":")[0] for remark in response.provenance.remarks] == ["tattoo"]
