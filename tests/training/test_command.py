@@ -1,6 +1,7 @@
 """`hunique-train` as it is typed."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hunique_models.manifest import Manifest
-from hunique_training import fitting
+from hunique_training import calibrating
 from hunique_training.checkpoint import load_model
 from hunique_training.cli import main
 from hunique_training.evaluation.evidence import PictureEvidence
@@ -61,7 +62,7 @@ def test_thresholds_are_chosen_on_masks_as_they_are_served(
         merged_with.append(manifest)
         return evidence_of_split(manifest, *args, **options)
 
-    monkeypatch.setattr(fitting, "evidence_of_split", watched)
+    monkeypatch.setattr(calibrating, "evidence_of_split", watched)
     model = run / "model.pt"
     result = _train("calibrate", str(model), "--data", str(labelled_folder / "labels.csv"))
     assert result.exit_code == 0
@@ -72,6 +73,27 @@ def test_thresholds_are_chosen_on_masks_as_they_are_served(
         assert spec.presence_threshold == point.presence_threshold
         assert spec.calibration.scale == point.calibration_scale
         assert spec.calibration.offset == point.calibration_offset
+
+
+def test_without_masks_pixel_thresholds_stay_and_that_is_told(
+    run: Path, labelled_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Image-level labels choose presence alone: 0.5 is served, and no IoU is made up."""
+    rows = (labelled_folder / "labels.csv").read_text().splitlines()
+    parted = [row.split(",") for row in rows]
+    truth = parted[0].index("truth")
+    plain = [[labelled_folder / row[0], *row[1:truth], *row[truth + 1 :]] for row in parted[1:]]
+    header = [name for name in parted[0] if name != "truth"]
+    lines = [",".join(map(str, row)) for row in (header, *plain)]
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    model = shutil.copy(run / "model.pt", tmp_path / "model.pt")
+    result = _train("calibrate", str(model), "--data", str(tmp_path / "labels.csv"))
+    assert result.exit_code == 0
+    points = load_model(model).operating_point
+    assert {point.pixel_threshold for point in points.values()} == {0.5}
+    values = json.loads((tmp_path / "validation.json").read_text())
+    assert [one["label-free"]["iou"] for one in values] == [None] * 4
+    assert "tattoo, ring, lunule, polished_nail stays 0.5: val has no truth mask" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Figures: label-free, at every threshold at once, and the operating point chosen from them."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import cv2
@@ -142,6 +143,29 @@ def test_operating_point_is_the_best_on_these_pictures(levels: tuple[int, int]) 
     assert scores[0] < point.presence_threshold < scores[1]
 
 
+def _without_masks(one: PictureEvidence) -> PictureEvidence:
+    """Presence is labelled, pixels are not: they are scored where the class is absent alone."""
+    return dataclasses.replace(one, scored=np.array([one.labels[0] is False]))
+
+
+def test_without_masks_the_pixel_threshold_stays() -> None:
+    """Labels alone choose presence; no threshold of pixels is better than another."""
+    evidence = [_without_masks(_evidence(0.9, True)), _evidence(0.1, False)] * 5
+    point = choose_operating_point(evidence, 0)
+    assert point.pixel_threshold == 0.5
+    assert (point.calibration_scale, point.presence_threshold) != (1.0, 0.5)
+
+
+def test_a_class_that_val_does_not_show_keeps_its_threshold() -> None:
+    """Absent from all pictures, unknown on all, or never called present where it is."""
+    absent = choose_operating_point([_evidence(0.1, False)] * 3, 0)
+    unknown = dataclasses.replace(_evidence(0.3, True), labels=(None,), scored=np.array([False]))
+    for point in (absent, choose_operating_point([unknown] * 3, 0)):
+        assert (point.presence_threshold, point.pixel_threshold) == (0.5, 0.5)
+    blind = _evidence(0.9, True, levels=(3, 2))
+    assert choose_operating_point([blind, _evidence(0.1, False)], 0).pixel_threshold == 0.5
+
+
 def _manifest(pixel_threshold: float) -> Manifest:
     spec = ClassSpec(
         name="ring", definition="", colour="#000000", presence_threshold=0.5,
@@ -235,3 +259,16 @@ def test_pictures_without_a_mask_are_no_masks() -> None:
     assert (scores.present, scores.masks, scores.iou_by_source) == (1, 0, {})
     (absent,) = score_classes([_evidence(0.1, False)], _manifest(0.5))
     assert (absent.masks, absent.iou_by_source) == (0, {})
+
+
+def test_false_alarms_alone_are_no_iou() -> None:
+    """Without a mask nothing could be hit: pixels have no figures, rather than 0."""
+    evidence = [_without_masks(_evidence(0.9, True)), _evidence(0.8, False, levels=(0, 200))]
+    scores = score_classes(evidence, _manifest(0.5))
+    for row in (line for line in as_text(scores).splitlines()[:6] if line.startswith("ring")):
+        assert row.split() == ["ring", *["-"] * 5, "0"]
+    (entry,) = json.loads(as_json(scores))
+    for protocol in Protocol:
+        assert entry[protocol]["iou"] is None
+        assert entry[protocol]["intervals_95"]["iou"] == [None, None]
+    assert entry["label-free"]["specificity"] == 0

@@ -74,6 +74,15 @@ def test_groups_are_drawn_once_for_both_models() -> None:
     assert (rows[2].low, rows[2].high) == pytest.approx(tuple(np.percentile(means, (2.5, 97.5))))
 
 
+def test_a_class_without_masks_has_no_ratio() -> None:
+    """False alarms alone are no IoU of 0, and the means leave the class out."""
+    alarms: Counts = [[group[0], (0, 7, 0)] for group in WEAK]
+    first, second, mean = ratios(_sums(alarms), _sums(alarms), ("a", "b"), 20)
+    assert math.isnan(second.weak_iou)
+    assert math.isnan(second.ratio)
+    assert mean.weak_iou == first.weak_iou
+
+
 def test_a_model_is_all_of_itself() -> None:
     """The interval of a ratio of one has no width, however few groups there are."""
     for row in ratios(_sums(FULL), _sums(FULL), ("a", "b"), 50):

@@ -13,12 +13,12 @@ except ImportError:
     sys.exit(1)
 
 from hunique_training.allocator import keep_freed_memory
+from hunique_training.calibrating import calibrate
 from hunique_training.checkpoint import CheckpointError
 from hunique_training.compare_command import compare_command
 from hunique_training.data.labels import DataError
 from hunique_training.evaluate_command import LABELS, MODEL, evaluate_command
 from hunique_training.fit_command import fit_command
-from hunique_training.fitting import calibrate
 from hunique_training.guided_cam_command import guided_cam_command
 from hunique_training.hand_map_command import hand_map_command
 from hunique_training.inspect_command import inspect_command

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from hunique_models.geometry import Detail
+from hunique_training.calibrating import calibrate
 from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
 from hunique_training.config import TrainConfig
 from hunique_training.data.batches import BatchMaker
@@ -40,11 +40,6 @@ from hunique_training.data.sources import (
     write_label_file,
 )
 from hunique_training.data.splitting import SplitRule
-from hunique_training.evaluation.operating_point import choose_operating_point, choose_presence
-from hunique_training.evaluation.run import evidence_of_split, scores_of_split
-from hunique_training.evaluation.table import as_json, as_text, score_classes
-from hunique_training.evaluation.torch_engine import TorchEngine
-from hunique_training.manifest import manifest_of
 from hunique_training.memory_advice import memory_advice
 from hunique_training.ranks import is_first, on_first_rank
 from hunique_training.run_record import RunData, data_digests, environment, keep_record
@@ -270,25 +265,3 @@ def run_facts(
         "label_file_sha256": [hashlib.sha256(p.read_bytes()).hexdigest() for p in label_files],
         "duration_of_last_part_s": round(duration_s),
     } | environment("cpu")
-
-
-def calibrate(model_path: Path, csv_path: Path, detail: Detail = Detail.STANDARD) -> None:
-    """Choose the operating point of a model on the `val` split and write it into the model.
-
-    Pictures are looked at twice: which looks have a say in a mask rests on when a class counts
-    as present, and pixel thresholds are chosen on masks as they will be served.
-    """
-    model = load_model(model_path)
-    engine, names = TorchEngine(model.network), model.network.config.class_names
-    # what was chosen before decides nothing, or choosing again would choose otherwise
-    blank = manifest_of(dataclasses.replace(model, operating_point={}))
-    scored = scores_of_split(blank, engine, csv_path, split="val", detail=detail)
-    presence = {name: choose_presence(scored, c) for c, name in enumerate(names)}
-    manifest = manifest_of(dataclasses.replace(model, operating_point=presence))
-    evidence = evidence_of_split(manifest, engine, csv_path, split="val", detail=detail)
-    points = {name: choose_operating_point(evidence, c) for c, name in enumerate(names)}
-    chosen = dataclasses.replace(model, operating_point=points)
-    save_model(model_path, chosen)
-    scores = score_classes(evidence, manifest_of(chosen))
-    (model_path.parent / "validation.json").write_text(as_json(scores), encoding="utf-8")
-    logger.info("on val, label-free, thresholds chosen on it:\n%s", as_text(scores))

@@ -103,7 +103,7 @@ class RunValidator:
         )
         scores = score_classes(evidence, manifest_of(chosen), resamples=0)
         network.train(training)
-        ious = {f"iou_{one.name}": one.iou if one.masks else float("nan") for one in scores}
+        ious = {f"iou_{one.name}": one.iou for one in scores}
         return {
             name: round(float(value), 5)
             for name, value in ({MEAN_IOU: np.nanmean(list(ious.values()))} | ious).items()

@@ -53,7 +53,8 @@ class ClassScores:
     groups: int
     """Groups of the whole set; what is drawn for the intervals."""
     pixels: dict[Protocol, dict[str, Figure]]
-    """Figures of masks by protocol and name, see `figures.PIXEL_FIGURES`."""
+    """Figures of masks by protocol and name, see `figures.PIXEL_FIGURES`; NaN without masks,
+    as nothing could be hit."""
     presence: dict[str, Figure]
     """Label-free figures of the presence decision, see `figures.IMAGE_FIGURES`, and
     `average_precision`, which asks for no decision."""
@@ -141,13 +142,7 @@ def _score(sums: GroupSums, drawn: _Resampled, c: int, name: str) -> ClassScores
         absent=int(totals[ImageColumn.ABSENT]),
         groups=len(sums.images),
         pixels={
-            p: {
-                figure: figure_with_interval(
-                    ratio(sums.pixels[p][:, c].sum(axis=0)),
-                    ratio(sums.pixels[p][:, c]), ratio(drawn.pixels[p][:, c]),
-                )
-                for figure, ratio in PIXEL_FIGURES.items()
-            }
+            p: _pixel_figures(sums.pixels[p][:, c], drawn.pixels[p][:, c], any(masks.values()))
             for p in Protocol
         },
         presence={
@@ -162,6 +157,16 @@ def _score(sums: GroupSums, drawn: _Resampled, c: int, name: str) -> ClassScores
             if masks[source]
         },
     )  # fmt: skip
+
+
+def _pixel_figures(groups: Sums, resampled: Sums, masks: bool) -> dict[str, Figure]:
+    """From sums (G, 7) of each group and (R, 7) of each resample."""
+    if not masks:
+        return dict.fromkeys(PIXEL_FIGURES, Figure(value=float("nan")))
+    return {
+        figure: figure_with_interval(ratio(groups.sum(axis=0)), ratio(groups), ratio(resampled))
+        for figure, ratio in PIXEL_FIGURES.items()
+    }
 
 
 def figure_with_interval(total: Ratio, by_group: Ratio, resampled: Ratio) -> Figure:

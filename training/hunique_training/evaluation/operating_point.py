@@ -37,14 +37,20 @@ class Scored(Protocol):
 def choose_operating_point(
     evidence: Sequence[PictureEvidence], class_index: int
 ) -> ClassOperatingPoint:
-    """The operating point of one class on these pictures."""
+    """The operating point of one class on these pictures.
+
+    The pixel threshold stays 0.5 where no mask tells one from another: no picture that counts
+    as present has scored pixels of the class, or the model claims none of them.
+    """
     point = choose_presence(evidence, class_index)
     raw = np.array([one.raw_scores[class_index] for one in evidence], np.float64)
     scores = calibrated(raw, point.calibration_scale, point.calibration_offset)
     admitted = (scores >= point.presence_threshold).tolist()
-    iou = iou_by_threshold(evidence, class_index, admitted)
     low, high = PIXEL_RANGE
-    pixel = low + int(iou[low : high + 1].argmax())
+    iou = iou_by_threshold(evidence, class_index, admitted)[low : high + 1]
+    if not iou.any():
+        return point
+    pixel = low + int(iou.argmax())
     return dataclasses.replace(point, pixel_threshold=round(pixel / 255, 4))
 
 

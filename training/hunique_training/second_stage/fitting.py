@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hunique_training.calibrating import calibrate
 from hunique_training.checkpoint import ModelCheckpoint, save_model
 from hunique_training.data.labels import read_labels
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
-from hunique_training.fitting import FitRequest, calibrate, read_sources, run_facts
+from hunique_training.fitting import FitRequest, read_sources, run_facts
 from hunique_training.run_record import environment
 from hunique_training.second_stage.batches import LabelledBatchMaker
 from hunique_training.second_stage.config import SecondStageConfig, config_to_read_with

@@ -14,7 +14,7 @@ from hunique_models.geometry import Detail
 from hunique_training.checkpoint import CheckpointError, ModelCheckpoint
 from hunique_training.data.labels import DataError
 from hunique_training.evaluation.bootstrap import draw_multiplicities, percentile_interval
-from hunique_training.evaluation.figures import Sums, iou
+from hunique_training.evaluation.figures import PixelColumn, Sums, iou
 from hunique_training.evaluation.protocol import Protocol
 from hunique_training.evaluation.run import SplitRequest, stream_evidence
 from hunique_training.evaluation.table import number
@@ -112,7 +112,10 @@ def ratios(
     if not np.array_equal(weak.group_of_picture, full.group_of_picture):
         raise DataError("expected both models to have read the same pictures; look at warnings")
     pixels = np.stack([sums.pixels[Protocol.LABEL_FREE] for sums in (weak, full)])
-    values = iou(pixels.sum(axis=1)).value()
+    totals = pixels.sum(axis=1)
+    values = iou(totals).value()
+    # without a mask of a class nothing of it could be hit
+    values[totals[..., [PixelColumn.HIT_PX, PixelColumn.MISSED_PX]].sum(axis=-1) == 0] = np.nan
     drawn = _drawn_values(pixels, len(weak.labels), resamples)
     groups = (iou(pixels[1]).whole > 0).sum(axis=0)
     rows = [
