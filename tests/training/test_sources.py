@@ -1,21 +1,30 @@
 """From a source on the command line to the label file that a run works from."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from hunique_models.drawn import draw_hand
+from hunique_training.calibrating import calibrate_on_val
+from hunique_training.checkpoint import ModelCheckpoint, save_model
 from hunique_training.cli import main
+from hunique_training.comparison.figures import with_masks
 from hunique_training.config import TrainConfig
 from hunique_training.data.labels import DataError, LabelledPicture, read_labels
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.source_summary import guess_by_source, label_warnings
 from hunique_training.data.splitting import SplitRule
+from hunique_training.evaluation.truth import first_with_masks, read_truth
+from hunique_training.fit_options import with_classes
 from hunique_training.fitting import FitRequest, read_sources
+from hunique_training.network.cosa import CosaNetwork, NetworkConfig
+from hunique_training.validating import RunValidator
 
 NAMES = ("tattoo", "ring", "lunule", "polished_nail")
 
@@ -62,6 +71,68 @@ def test_a_label_file_is_taken_as_it_is(tmp_path: Path, labelled_folder: Path) -
     _, label_files = read_sources(_request(tmp_path, labelled_folder))
     assert label_files == [labelled_folder / "labels.csv"]
     assert not list(tmp_path.iterdir())
+
+
+def _with_masks(folder: Path, column: str, named: str, first: int = 0) -> Path:
+    """A label file without a split: six pictures, every second one with a mask of a ring."""
+    (folder / "truth").mkdir(parents=True)
+    rows = []
+    for number in range(first, first + 6):
+        _picture(folder / f"{number}.png", number)
+        if number % 2:
+            cv2.imwrite(str(folder / "truth" / f"{number}__{named}.png"), np.eye(48, 64) * 255)
+        rows.append((f"{number}.png", number % 2, f"g{number}", named * (number % 2)))
+    with (folder / "labels.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("file", column, "group", "truth"), *rows])
+    return folder / "labels.csv"
+
+
+@pytest.mark.parametrize(
+    ("column", "named"), [("ring", "ring"), ("Ring", "ring"), ("Ring", "Ring"), ("Band", "Band")]
+)
+def test_a_label_file_that_is_written_anew_keeps_its_masks(
+    tmp_path: Path, column: str, named: str
+) -> None:
+    """With a split made for it, and with a column of another name: nothing is lost on val."""
+    file = _with_masks(tmp_path / "mine", column, named)
+    request = FitRequest(
+        config=with_classes(TrainConfig(), ("ring",)),
+        data=(str(file),),
+        run_folder=tmp_path / "run",
+        reading=ReadingOptions(aliases=(("band", "ring"),)),
+        split=SplitRule(val_share=0.5),
+    )
+    _, (written,) = read_sources(request)
+    assert written.parent == tmp_path / "run" / "sources"
+    truths = [t for split in ("train", "val") for t in read_truth(written, ("ring",), split)]
+    assert len({truth.picture.split for truth in truths}) == 2
+    for truth in truths:
+        shown = int(truth.picture.path.stem) % 2
+        assert (truth.picture.labels, truth.masks[0] is not None) == ((bool(shown),), bool(shown))
+        assert truth.mask(0, 48, 64).any() == bool(shown)
+
+
+def test_masks_decide_which_label_file_is_scored(tmp_path: Path) -> None:
+    """The first one has pictures of val as well, but nothing to choose pixels by."""
+    files = []
+    for number, name in enumerate(("plain", "masked")):
+        file = _with_masks(tmp_path / name, "ring", "ring", 6 * number)
+        rows = file.read_text().splitlines()
+        split = [f"{rows[0]},split", *(f"{row},val" for row in rows[1:])]
+        text = "\n".join(split) + "\n"
+        file.write_text(text if number else text.replace("truth", "note"))
+        files.append(file)
+    assert first_with_masks(files, ("ring",)) == files[1]
+    assert first_with_masks(files[:1], ("ring",)) is None
+    assert with_masks(files, ("ring",)) == files[1]
+    looked_at = RunValidator(files, ("ring",), 4, 64).pictures
+    assert {one.picture.path.parent.name for one in looked_at} == {"masked"}
+    network = CosaNetwork(NetworkConfig(class_names=("ring",)), None)
+    model = tmp_path / "model.pt"
+    save_model(model, ModelCheckpoint(network=network, input_size_px=64))
+    calibrate_on_val(model, files)
+    (figures,) = json.loads((tmp_path / "validation.json").read_text())
+    assert (figures["masks"], figures["present"]) == (3, 3)
 
 
 def test_one_picture_in_two_sources_and_splits_is_refused(

@@ -15,6 +15,7 @@ from hunique_training.evaluation.operating_point import choose_operating_point, 
 from hunique_training.evaluation.run import evidence_of_split, scores_of_split
 from hunique_training.evaluation.table import as_json, as_text, score_classes
 from hunique_training.evaluation.torch_engine import TorchEngine
+from hunique_training.evaluation.truth import first_with_masks, read_truth
 from hunique_training.manifest import manifest_of
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,24 @@ def calibrate(model_path: Path, csv_path: Path, detail: Detail = Detail.STANDARD
     (model_path.parent / "validation.json").write_text(as_json(scores), encoding="utf-8")
     logger.info("on val, label-free, thresholds chosen on it:\n%s", as_text(scores))
     _warn_of_unchosen(scores, csv_path)
+
+
+def calibrate_on_val(model_path: Path, label_files: Sequence[Path]) -> None:
+    """`calibrate` a trained model on one label file of its run, if any has pictures of `val`.
+
+    It is the first with masks there. Without any masks it is the first with `val`.
+
+    Raises:
+        DataError: a label file cannot be used.
+    """
+    names = load_model(model_path).network.config.class_names
+    with_val = [file for file in label_files if read_truth(file, names, "val")]
+    chosen = first_with_masks(with_val, names) or next(iter(with_val), None)
+    if chosen is None:
+        return
+    if len(with_val) > 1:
+        logger.info("thresholds are chosen on val of %s alone", chosen)
+    calibrate(model_path, chosen)
 
 
 def _warn_of_unchosen(scores: Sequence[ClassScores], csv_path: Path) -> None:

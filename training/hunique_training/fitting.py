@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from hunique_training.calibrating import calibrate
+from hunique_training.calibrating import calibrate_on_val
 from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
 from hunique_training.config import TrainConfig
 from hunique_training.data.batches import BatchMaker
@@ -23,7 +23,6 @@ from hunique_training.data.duplicates import content_digests, refuse_duplicates
 from hunique_training.data.labels import (
     DataError,
     LabelledPicture,
-    read_labels,
     refuse_leaks,
     refuse_unlabelled_classes,
 )
@@ -35,11 +34,12 @@ from hunique_training.data.source_summary import label_warnings
 from hunique_training.data.sources import (
     Source,
     describe_unmatched,
+    keep_label_file,
     read_source,
     split_sources,
-    write_label_file,
 )
 from hunique_training.data.splitting import SplitRule
+from hunique_training.data.vocabulary import ClassVocabulary
 from hunique_training.memory_advice import memory_advice
 from hunique_training.ranks import is_first, on_first_rank
 from hunique_training.run_record import RunData, data_digests, environment, keep_record
@@ -193,11 +193,8 @@ def _finish(
         network=network.cpu(), input_size_px=request.input_size_px, training=facts
     )
     save_model(path, model)
-    for csv_path in label_files if request.choose_thresholds else ():
-        names = request.config.network.class_names
-        if any(p.split == "val" for p in read_labels(csv_path, names)):
-            calibrate(path, csv_path)
-            break
+    if request.choose_thresholds:
+        calibrate_on_val(path, label_files)
 
 
 def read_sources(request: FitRequest) -> tuple[list[LabelledPicture], list[Path]]:
@@ -229,9 +226,9 @@ def _read_all(
     for warning in label_warnings(pictures, names):
         logger.warning(warning)
     folder = request.run_folder / "sources"
+    vocabulary = ClassVocabulary(names, request.reading.aliases)
     label_files = [
-        source.label_file or write_label_file(folder / f"{n}.csv", source.pictures, names)
-        for n, source in enumerate(sources)
+        keep_label_file(source, folder / f"{n}.csv", vocabulary) for n, source in enumerate(sources)
     ]
     return pictures, label_files, digests
 

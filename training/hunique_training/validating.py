@@ -19,7 +19,7 @@ from hunique_training.evaluation.operating_point import choose_operating_point
 from hunique_training.evaluation.run import look_at
 from hunique_training.evaluation.table import score_classes
 from hunique_training.evaluation.torch_engine import TorchEngine
-from hunique_training.evaluation.truth import TruthPicture, read_truth
+from hunique_training.evaluation.truth import TruthPicture, first_with_masks, read_truth
 from hunique_training.manifest import manifest_of
 from hunique_training.network.cosa import CosaNetwork
 
@@ -75,18 +75,14 @@ class RunValidator:
         input_size_px: int,
     ) -> None:
         self._input_size_px = input_size_px
-        self.pictures: list[TruthPicture] = []
-        """What is looked at."""
-        for csv_path in label_files:
-            if not self.pictures:
-                truth = read_truth(csv_path, class_names, "val")
-                masked = any(mask is not None for one in truth for mask in one.masks)
-                self.pictures = balanced_part(truth, count) if masked else []
-        if not self.pictures:
+        file = first_with_masks(label_files, class_names)
+        if file is None:
             raise DataError(
                 "validation during training needs pictures of the split val with truth masks; "
                 "found none. Leave out --validate-every-steps, or see docs/training.md."
             )
+        self.pictures = balanced_part(read_truth(file, class_names, "val"), count)
+        """What is looked at."""
 
     def __call__(self, network: CosaNetwork) -> dict[str, float]:
         """Figures of a network: `mean_iou` over classes with masks, `iou_<class>`, NaN without.

@@ -28,7 +28,7 @@ from hunique_training.data.labels import DataError
 from hunique_training.evaluation.map_run import LABEL_CAM, SCALES, look_at, stream_maps
 from hunique_training.evaluation.map_scores import MapScores, score_maps
 from hunique_training.evaluation.protocol import Protocol
-from hunique_training.evaluation.truth import read_truth
+from hunique_training.evaluation.truth import first_with_masks
 
 TIMED_PASSES = 7
 """After one that is not counted."""
@@ -62,14 +62,14 @@ def figures_of(
 
 
 def with_masks(label_files: Sequence[Path], class_names: Sequence[str]) -> Path:
-    """The first label file that has masks on `val`.
+    """The label file whose `val` rows are scored on, see `first_with_masks`.
 
     Raises:
-        DataError: none has.
+        DataError: none has masks there.
     """
-    for file in label_files:
-        if any(any(truth.masks) for truth in read_truth(file, class_names, "val")):
-            return file
+    file = first_with_masks(label_files, class_names)
+    if file is not None:
+        return file
     raise DataError(
         "expected pictures of the split val with truth masks to compare by, found none. Give "
         "--data a label file with a column truth."

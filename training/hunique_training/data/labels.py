@@ -1,7 +1,7 @@
 """Image-level labels: which classes are on which picture.
 
 What training may know of a picture is in `LabelledPicture`, and no pixel of truth is: the
-masks that evaluation uses are found by `hunique_training.evaluation.truth` alone.
+masks that evaluation uses are opened by `hunique_training.evaluation.truth` alone.
 
 The file is a CSV with the columns `file` (relative to the CSV), one column per class
 holding 1 (present), 0 (absent) or nothing (unknown), and optionally `split` (`train`,

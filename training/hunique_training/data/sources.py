@@ -19,6 +19,7 @@ from hunique_training.data.labels import DataError, LabelledPicture
 from hunique_training.data.marks import MarkError, labels_with_marks, marks_as_text
 from hunique_training.data.reading import Reading, ReadingOptions
 from hunique_training.data.splitting import SplitRule, make_split
+from hunique_training.data.truth_column import Masks, find_masks, path_column
 from hunique_training.data.vocabulary import ClassVocabulary
 
 
@@ -95,21 +96,47 @@ def _with(source: Source, pictures: list[LabelledPicture]) -> Source:
     return dataclasses.replace(source, pictures=pictures, label_file=None)
 
 
+def keep_label_file(source: Source, path: Path, vocabulary: ClassVocabulary) -> Path:
+    """The label file of a source: its own, or one written to `path`, with the same masks.
+
+    Raises:
+        DataError: see `truth_column.find_masks`.
+    """
+    if source.label_file is not None:
+        return source.label_file
+    own = source.format is LABEL_CSV
+    masks = find_masks(label_file_of(source.path), vocabulary) if own else ()
+    return write_label_file(path, source.pictures, vocabulary.class_names, masks)
+
+
 def write_label_file(
-    path: Path, pictures: Sequence[LabelledPicture], class_names: Sequence[str]
+    path: Path,
+    pictures: Sequence[LabelledPicture],
+    class_names: Sequence[str],
+    masks: Sequence[Masks] = (),
 ) -> Path:
-    """Write pictures as a label file with absolute paths; returns its path."""
+    """Write pictures as a label file with absolute paths; returns its path.
+
+    Args:
+        path: the file; its folder is made.
+        pictures: a row each.
+        class_names: a column each.
+        masks: of each picture, if any has some.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         marked = ["marks"] * any(picture.marks for picture in pictures)
-        writer.writerow(["file", *class_names, "split", "group", "source", "kind", *marked])
-        for picture in pictures:
+        truth = [path_column(name) for name in class_names] if any(map(any, masks)) else []
+        columns = ["file", *class_names, "split", "group", "source", "kind", *marked, *truth]
+        writer.writerow(columns)
+        for picture, of_picture in zip(pictures, masks or [()] * len(pictures), strict=True):
             labels = ["" if label is None else int(label) for label in picture.labels]
             whence = [picture.split, picture.group, picture.source, picture.kind]
             marks = [marks_as_text(picture.marks, class_names)] * len(marked)
-            writer.writerow([picture.path.resolve(), *labels, *whence, *marks])
+            paths = [mask and mask.resolve() for mask in of_picture] if truth else []
+            writer.writerow([picture.path.resolve(), *labels, *whence, *marks, *paths])
     partial.replace(path)
     return path
 

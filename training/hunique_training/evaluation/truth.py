@@ -3,13 +3,10 @@
 Evaluation asks for them, and of training `second_stage.truth_labels` alone, for the fully
 supervised upper bound.
 
-The label file's column `truth` names the classes that have a mask, parted by `;`, in
-`truth/<stem>__<class>.png` beside it: 255 feature, 128 not scored, 0 not the feature.
-A class labelled present without a mask, or not labelled, is left out of pixel scores;
+`data.truth_column` says where they are: 255 feature, 128 not scored, 0 not the feature. A class labelled present without a mask, or not labelled, is left out of pixel scores;
 a class labelled absent has an empty mask.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hunique_training.data.labels import DataError, LabelledPicture, read_labels
+from hunique_training.data.truth_column import Masks, find_masks
+from hunique_training.data.vocabulary import ClassVocabulary
 
 FEATURE = 255
 NOT_SCORED = 128
@@ -30,7 +29,7 @@ class TruthPicture:
 
     picture: LabelledPicture
     """Path, labels, group, source."""
-    masks: tuple[Path | None, ...]
+    masks: Masks
     """Per class: the mask's file, if there is one."""
 
     def scored(self, class_index: int) -> bool:
@@ -67,37 +66,20 @@ def read_every_truth(csv_path: Path, class_names: Sequence[str]) -> list[TruthPi
             different folders claim the same mask.
     """
     pictures = read_labels(csv_path, class_names)
-    with csv_path.open(newline="", encoding="utf-8-sig") as stream:
-        named = [
-            set(filter(None, (row.get("truth") or "").split(";"))) for row in csv.DictReader(stream)
-        ]
-    _refuse_shared_masks(csv_path, pictures, named)
+    masks = find_masks(csv_path, ClassVocabulary(class_names))
     return [
-        TruthPicture(picture=picture, masks=_masks(csv_path.parent, picture, names, class_names))
-        for picture, names in zip(pictures, named, strict=True)
+        TruthPicture(picture=picture, masks=of_picture)
+        for picture, of_picture in zip(pictures, masks, strict=True)
     ]
 
 
-def _refuse_shared_masks(
-    csv_path: Path, pictures: Sequence[LabelledPicture], named: Sequence[set[str]]
-) -> None:
-    """A mask goes by its picture's name without folder: no two may have the same."""
-    first: dict[tuple[str, str], int] = {}
-    for line, (picture, names) in enumerate(zip(pictures, named, strict=True), 2):
-        for name in names:
-            before = first.setdefault((picture.path.stem, name), line)
-            if before != line and pictures[before - 2].path != picture.path:
-                raise DataError(
-                    f"{csv_path}: lines {before} and {line} both claim the mask "
-                    f"truth/{picture.path.stem}__{name}.png; expected pictures with masks to have "
-                    "names of their own, whatever folder they are in. Rename one of them."
-                )
+def first_with_masks(label_files: Sequence[Path], class_names: Sequence[str]) -> Path | None:
+    """The label file of a run whose `val` is scored: the first that has masks there.
 
-
-def _masks(
-    folder: Path, picture: LabelledPicture, named: set[str], class_names: Sequence[str]
-) -> tuple[Path | None, ...]:
-    stem = picture.path.stem
-    return tuple(
-        folder / "truth" / f"{stem}__{name}.png" if name in named else None for name in class_names
-    )
+    Raises:
+        DataError: see `read_every_truth`.
+    """
+    for file in label_files:
+        if any(any(one.masks) for one in read_truth(file, class_names, "val")):
+            return file
+    return None

@@ -19,7 +19,7 @@ from hunique_training.data.labels import DataError
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
-from hunique_training.evaluation.truth import TruthPicture, read_truth
+from hunique_training.evaluation.truth import TruthPicture, first_with_masks, read_truth
 from hunique_training.fitting import FitRequest, read_sources
 from hunique_training.guided_cam.arm import CURVE, GuidedArm
 from hunique_training.guided_cam.chart import write_curves
@@ -128,11 +128,11 @@ def _sources_of(request: GuidedCamRequest) -> FitRequest:
 
 def _scored(label_files: Sequence[Path], config: GuidedCamConfig) -> list[TruthPicture]:
     """Pictures of `val` with masks: of the first label file that has any, a fixed part."""
-    for file in label_files:
-        truths = read_truth(file, config.training.network.class_names, "val")
-        masked = [truth for truth in truths if any(truth.masks)]
-        if masked:
-            return balanced_part(masked, config.pictures)
+    names = config.training.network.class_names
+    file = first_with_masks(label_files, names)
+    if file is not None:
+        masked = [truth for truth in read_truth(file, names, "val") if any(truth.masks)]
+        return balanced_part(masked, config.pictures)
     raise DataError(
         "expected pictures of the split val with truth masks to score CAMs on, found none. Give "
         "--data a label file with a column truth."

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hunique_training.calibrating import calibrate
+from hunique_training.calibrating import calibrate_on_val
 from hunique_training.checkpoint import ModelCheckpoint, save_model
-from hunique_training.data.labels import read_labels
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
@@ -102,11 +101,8 @@ def _finish(
         network=trainer.average.cpu(), input_size_px=request.input_size_px, training=facts
     )
     save_model(path, model)
-    names = request.config.network.class_names
-    for csv_path in label_files if request.choose_thresholds else ():
-        if any(p.split == "val" for p in read_labels(csv_path, names)):
-            calibrate(path, csv_path)
-            break
+    if request.choose_thresholds:
+        calibrate_on_val(path, label_files)
     return path
 
 
