@@ -222,36 +222,6 @@ def test_the_pipeline_is_its_three_commands(tmp_path: Path) -> None:
     assert "hide_and_seek, a classifier alone" in refused.output
 
 
-def test_self_training_is_its_commands(tmp_path: Path, labelled_folder: Path) -> None:
-    """Each with all sources; what is finished is not done again."""
-    data = ["--data", labelled_folder, "--data", "drawn:4"]
-    classes = ("--class", "ring", "--class", "polished_nail")
-    command = ("self-train", *data, *classes, "--out", tmp_path, *SMALL)
-    result = _train(*command, "--rounds", "1")
-    told = result.output.splitlines()
-    steps = [line.split()[1] for line in told if line.startswith("hunique-train ")]
-    assert steps == ["fit", "pseudo-labels", "fit-second-stage", "fit-hand-map"]
-    assert all("drawn:4" in line for line in told if line.startswith("hunique-train "))
-    assert result.stdout.splitlines()[-1] == str(tmp_path / "with-hands" / "model.pt")
-    manifest = json.loads((tmp_path / "labels-1" / "manifest.json").read_text())
-    assert (manifest["settings"]["source"], manifest["supervision"]) == ("served", "image")
-    more = _done(*command, "--rounds", "2").splitlines()
-    again = [line.split()[1] for line in more if line.startswith("hunique-train ")]
-    assert again == ["pseudo-labels", "fit-second-stage"]
-    sheets = [sorted((tmp_path / name / "drawn").iterdir()) for name in ("first", "round-2")]
-    first, last = ([path.stat().st_mtime_ns for path in sheet] for sheet in sheets)
-    assert len(first) == 5
-    assert first == last  # copied, not drawn again
-    model = load_model(tmp_path / "with-hands" / "model.pt")
-    assert not model.network.config.hand_map  # no picture here is without hands
-    assert (model.training["stage"], model.supervision) == (2, "image")
-    assert model.network.config.class_names == ("ring", "polished_nail")
-    assert model.training["pixel_labels"]["supervision"] == "image"
-    other = _train(*command, "--seed", "1")
-    assert other.exit_code == 1
-    assert "was begun with" in other.output
-
-
 def test_second_stages_have_any_classes(tmp_path: Path, labelled_folder: Path) -> None:
     """Those of the first stage, or with masks those that are named; never two kinds at once."""
     data = ("--data", labelled_folder)

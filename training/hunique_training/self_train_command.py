@@ -7,6 +7,7 @@ done again. The model is that of the last round, which learns where hands are as
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from hunique_training.chained_commands import (
     training_words,
     words_of,
 )
+from hunique_training.config import TrainConfig
+from hunique_training.data.formats.label_csv import class_columns, fits_label_csv, label_file_of
+from hunique_training.data.labels import DataError, read_labels
+from hunique_training.data.truth_column import find_masks
+from hunique_training.data.vocabulary import ClassVocabulary
 from hunique_training.second_stage.labelling_config import SERVED
 from hunique_training.source_options import SOURCES_HELP
 
@@ -30,7 +36,7 @@ from hunique_training.source_options import SOURCES_HELP
               "look. One source needs truth masks on val, for thresholds.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               show_envvar=True, help="Folder with the folders first, labels-1, round-1, "
-              "labels-2, ..., with-hands.")  # fmt: skip
+              "labels-2, ..., and with-hands-N of the last round.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(min=1), default=1, show_default=True,
               show_envvar=True, help="How often a network learns from the labels of the one "
               "before.")  # fmt: skip
@@ -45,6 +51,7 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
     """
     data, device = words_of(options, "data"), words_of(options, "device")
     training, network = training_words(options), words_of(options, "network")
+    _require_masks(options["data"], options["class_names"] or TrainConfig().network.class_names)
     first = [*data, *class_words(options), *training]
     begin_chain(out / "self-train.json", [*first, *network])
     run = out / "first"
@@ -58,12 +65,38 @@ def self_train_command(context: click.Context, /, out: Path, **options: Any) -> 
         run = following
         second = ["--labels", str(labels), *data, *training, *network, *device]
         run_once(context, "fit-second-stage", run, second)
-    finished = out / "with-hands"
+    finished = out / f"with-hands-{options['rounds']}"
     _take_drawn(out / "first", finished)
     last = [str(run / "model.pt"), *data, "--if-possible"]
     last += [*words_of(options, "steps", "seed"), *device]
     run_once(context, "fit-hand-map", finished, last)
     click.echo(finished / "model.pt")
+
+
+def _require_masks(data: Sequence[str], class_names: Sequence[str]) -> None:
+    """Refuse sources without truth masks on `val` before an hour is spent on them.
+
+    Raises:
+        ClickException: none has any, or a label file cannot be used.
+    """
+    vocabulary = ClassVocabulary(class_names)
+    files = [label_file_of(path) for path in map(Path, data) if fits_label_csv(path)]
+    try:
+        if any(_has_masks(file, vocabulary) for file in files):
+            return
+    except DataError as error:
+        raise click.ClickException(str(error)) from error
+    raise click.ClickException(
+        "expected a source with truth masks on val, found none: thresholds chosen on masks decide "
+        "what becomes a label. Give --data a label file with rows of the split val and a column "
+        "truth, or train with fit, which needs no masks. See docs/training.md."
+    )
+
+
+def _has_masks(file: Path, vocabulary: ClassVocabulary) -> bool:
+    pictures = read_labels(file, class_columns(file, vocabulary))
+    masks = find_masks(file, vocabulary)
+    return any(p.split == "val" and any(m) for p, m in zip(pictures, masks, strict=True))
 
 
 def _take_drawn(first: Path, folder: Path) -> None:
