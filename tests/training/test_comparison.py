@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,30 @@ def test_rows_of_other_options_are_not_mixed(tmp_path: Path, labelled_folder: Pa
     done = _run(tmp_path, *_data(labelled_folder), *_rows("cam"))
     assert done.exit_code == 1
     assert "other options" in done.output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--val-share", "0.4"), ("--split-by", "random"), ("--alias", "watch=ring"),
+     ("--folder-labels", "exclusive")],
+)  # fmt: skip
+def test_rows_of_another_split_or_reading_are_not_mixed(
+    tmp_path: Path, whole: Path, labelled_folder: Path, options: tuple[str, ...]
+) -> None:
+    """Their pictures or labels are others; without such options a folder says nothing of them."""
+    shared = json.loads((whole / "comparison.json").read_text())
+    assert not {"split", "reading"} & set(shared)
+    shutil.copy(whole / "comparison.json", tmp_path)
+    other = _run(tmp_path, *_data(labelled_folder), *_rows("cam"), *options)
+    assert other.exit_code == 1
+    assert "a comparison with other options" in other.output
+
+
+def test_a_split_of_its_own_is_gone_on_with(tmp_path: Path, labelled_folder: Path) -> None:
+    """The same words mean the same comparison, though JSON has no tuples."""
+    words = (*_data(labelled_folder), *_rows("cam"), "--val-share", "0.4", "--alias", "watch=ring")
+    _done(tmp_path, *words)
+    _done(tmp_path, *words)
 
 
 def test_a_row_that_fails_leaves_the_others_and_is_run_again(

@@ -123,6 +123,28 @@ def test_going_on_with_other_versions_is_told(
     assert (folder / "request.json").read_text() == text
 
 
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path, run: Path, data: Path) -> None:
+    """Another split would teach it what it is then judged by; the record says what it began with."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    command = [*FIT, "--pretrained", "none", "--batch-size", "2", "--seed", "7", "--steps", "2"]
+    command += ["--input-size-px", "64", "--crop-size-px", "64", "--out", str(folder)]
+    text = (data / "labels.csv").read_text()
+    changed = [text.replace(",val,", ",moved,"), text.replace("hand-7.png,val", "hand-7.png,train")]
+    for number, labels in enumerate(changed):
+        other = tmp_path / str(number)
+        shutil.copytree(data, other)
+        (other / "labels.csv").write_text(labels)
+        result = CliRunner().invoke(main, [*command, "--data", str(other)])
+        assert result.exit_code == 1
+        assert "was begun with other labels, or another split" in result.output
+        assert "choose another --out folder" in result.output
+    cv2.imwrite(str(tmp_path / "0" / "hand-0.png"), np.zeros((96, 128, 3), np.uint8))
+    result = CliRunner().invoke(main, [*command, "--data", str(tmp_path / "0")])
+    assert "other labels and pictures" in result.output
+    assert (folder / "model.pt").read_bytes() == (run / "model.pt").read_bytes()
+
+
 def test_a_record_holds_what_a_run_depends_on(run: Path, data: Path) -> None:
     """Command, seed, versions, threads, device, digests of labels and pictures, duration."""
     record = json.loads((run / "request.json").read_text())

@@ -1,6 +1,7 @@
 """From pictures to a served second stage, each step by the command a user types."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -220,6 +221,22 @@ def test_the_pipeline_is_its_three_commands(tmp_path: Path) -> None:
     refused = CliRunner().invoke(export, [*words, *RELEASE])
     assert refused.exit_code == 1
     assert "hide_and_seek, a classifier alone" in refused.output
+
+
+def test_a_second_stage_goes_on_with_its_own_data(
+    tmp_path: Path, second: Path, labels: Path, labelled_folder: Path
+) -> None:
+    """With another split of the same pictures it is another run; again with its own it goes on."""
+    shutil.copytree(second.parent, tmp_path / "run")
+    header, *rows = (labelled_folder / "labels.csv").read_text().splitlines()
+    moved = [f"{labelled_folder}/{row}".replace(",val,", ",test,") for row in rows]
+    (tmp_path / "labels.csv").write_text("\n".join([header, *moved]) + "\n")
+    command = ("fit-second-stage", "--labels", labels, "--out", tmp_path / "run", *SMALL, "--data")
+    other = _train(*command, tmp_path)
+    assert other.exit_code == 1
+    assert "a run on other labels or pictures, or another split" in other.output
+    assert (tmp_path / "run" / "model.pt").read_bytes() == second.read_bytes()
+    _done(*command, labelled_folder)
 
 
 def test_second_stages_have_any_classes(tmp_path: Path, labelled_folder: Path) -> None:

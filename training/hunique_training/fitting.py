@@ -103,20 +103,19 @@ def fit(request: FitRequest) -> Path:
 
     Raises:
         DataError: the data cannot be used.
-        CheckpointError: the run folder belongs to another run.
+        CheckpointError: the run folder belongs to another run, or to one with other data.
         MemoryAdvice: memory ran out; the message says what needs less.
         MissingTensorboardError: TensorBoard is wanted and not installed.
     """
     config = request.config
-    data = on_first_rank(lambda: _read(request))
+    data = on_first_rank(lambda: read_data(request))
     cache = PictureCache(config.cache_side_px)
     training = cache.keep_readable([p for p in data.pictures if p.split == "train"])
     trainer = Trainer(config, request.run_folder, request.device)
     if trainer.resume():
         logger.info("going on from step %d", trainer.steps_done)
-    if is_first():
-        earlier = request.run_folder if trainer.steps_done else request.repeats
-        keep_record(request.run_folder, _record(request, data), earlier)
+    earlier = request.run_folder if trainer.steps_done else request.repeats
+    on_first_rank(lambda: keep_record(request.run_folder, _record(request, data), earlier))
     sampler = BalancedSampler(training, config.step_pictures, config.seed)
     batches = BatchMaker(training, cache, sampler, config.views, config.seed,
                          mark_stride_px=config.label_stride_px)  # fmt: skip
@@ -133,7 +132,12 @@ def fit(request: FitRequest) -> Path:
     return request.run_folder / "model.pt"
 
 
-def _read(request: FitRequest) -> RunData:
+def read_data(request: FitRequest) -> RunData:
+    """What the sources of a run hold, with digests.
+
+    Raises:
+        DataError: see `read_sources`.
+    """
     pictures, label_files, contents = _read_all(request)
     if request.simulation is not None:
         names = request.config.network.class_names

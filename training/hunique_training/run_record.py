@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 RECORD = "request.json"
 FORMAT = "hunique-run-1"
+DATA_DIGESTS = {"labels": "labels_sha256", "pictures": "pictures_sha256"}
+"""What a run learns from, and its digests of `data_digests` that know it wherever it stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,7 @@ def _joint_digest(texts: Iterable[str]) -> str:
 
 
 def keep_record(run_folder: Path, record: Mapping[str, Any], earlier: Path | None) -> None:
-    """Write `request.json`, and tell what is not as it was before.
+    """Write `request.json`, and tell what is not as it was before; a run goes on with its own data.
 
     Args:
         run_folder: of the run. Where it goes on from itself, its record stays the first one.
@@ -144,17 +146,35 @@ def keep_record(run_folder: Path, record: Mapping[str, Any], earlier: Path | Non
         earlier: folder of the run that it repeats or goes on from.
 
     Raises:
-        CheckpointError: the record of `earlier` cannot be read.
+        CheckpointError: the record of `earlier` cannot be read, or the run was begun with other
+            labels or pictures.
     """
     going_on = earlier == run_folder
     if earlier is not None and (not going_on or (run_folder / RECORD).is_file()):
-        told = differences(read_record(earlier), record)
+        before = read_record(earlier)
+        if going_on:
+            _refuse_other_data(run_folder, before, record)
+        told = differences(before, record)
         for difference in told:
             logger.warning("not as in %s: %s", earlier, difference)
         if not told:
             logger.info("data, versions and device are those of %s", earlier)
     if not going_on or not (run_folder / RECORD).is_file():
         _write_record(run_folder, record)
+
+
+def _refuse_other_data(run_folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """A split that is drawn anew would put pictures of `train` into `val`."""
+    old, new = before.get("digests", {}), now["digests"]
+    changed = [
+        what for what, name in DATA_DIGESTS.items() if old.get(name) not in (None, new[name])
+    ]
+    if changed:
+        raise CheckpointError(
+            f"{run_folder} was begun with other {' and '.join(changed)}, or another split of them. "
+            "Restore them and repeat the options of the first run, or choose another --out folder. "
+            "To choose thresholds anew, there is hunique-train calibrate."
+        )
 
 
 def _write_record(run_folder: Path, record: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Running a comparison: all rows of the first seed, then of the next, table after table."""
 
+import dataclasses
 import json
 import logging
 import math
@@ -141,8 +142,12 @@ def _begin(request: CompareRequest) -> None:
         "data": list(request.data),
         "input_size_px": request.input_size_px,
     }
+    # left out where it is the default, as folders of earlier versions have none of it
     if request.scoring is not Scoring.PUBLISHED:
         shared["scoring"] = request.scoring
+    for name, options in (("reading", request.reading), ("split", request.split)):
+        if options != type(options)():
+            shared[name] = json.loads(json.dumps(dataclasses.asdict(options)))
     keep_request(
         request.out / "comparison.json",
         shared,

@@ -18,8 +18,9 @@ from hunique_training.checkpoint import ModelCheckpoint, save_model
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
-from hunique_training.fitting import FitRequest, read_sources, run_facts
-from hunique_training.run_record import environment
+from hunique_training.fitting import FitRequest, read_data, run_facts
+from hunique_training.request_file import keep_request
+from hunique_training.run_record import DATA_DIGESTS, RunData, environment
 from hunique_training.second_stage.batches import LabelledBatchMaker
 from hunique_training.second_stage.config import SecondStageConfig, config_to_read_with
 from hunique_training.second_stage.label_source import LabelSource
@@ -64,19 +65,21 @@ def fit_second_stage(request: SecondStageRequest) -> Path:
     """
     config = request.config
     sources = _sources_of(request)
-    pictures, label_files = read_sources(sources)
+    data = read_data(sources)
     cache = PictureCache(config.cache_side_px)
-    training = cache.keep_readable([p for p in pictures if p.split == "train"])
-    labels = request.open_labels(label_files)
+    training = cache.keep_readable([p for p in data.pictures if p.split == "train"])
+    labels = request.open_labels(data.label_files)
     labels.require(training)
     taught_by = _digest(labels)
     trainer = SecondStageTrainer(config, request.run_folder, request.device)
-    if trainer.resume(taught_by):
+    resumed = trainer.resume(taught_by)
+    if resumed:
         logger.info("going on from step %d", trainer.steps_done)
+    _keep_data(request.run_folder, data, resumed=resumed)
     started_s = time.monotonic()
     trainer.fit(LabelledBatchMaker(training, cache, labels, config), taught_by)
     duration_s = time.monotonic() - started_s
-    facts = run_facts(sources.config, training, label_files, cache, duration_s)
+    facts = run_facts(sources.config, training, data.label_files, cache, duration_s)
     facts |= environment(request.device) | {
         "config": dataclasses.asdict(config),
         "stage": 2,
@@ -85,7 +88,20 @@ def fit_second_stage(request: SecondStageRequest) -> Path:
         "supervision": labels.supervision,
         "pixel_labels": labels.facts,
     }
-    return _finish(request, trainer, facts, label_files)
+    return _finish(request, trainer, facts, data.label_files)
+
+
+def _keep_data(run_folder: Path, data: RunData, *, resumed: bool) -> None:
+    """Write down what a run learns from, or check that it goes on with the same."""
+    path = run_folder / "digests.json"
+    if not resumed:
+        path.unlink(missing_ok=True)
+    keep_request(
+        path,
+        {name: data.digests[name] for name in DATA_DIGESTS.values()},
+        what="a run on other labels or pictures, or another split of them",
+        way_out="restore them and repeat the options of the first run",
+    )
 
 
 def _finish(
