@@ -147,6 +147,17 @@ def test_pictures_that_cannot_show_anything_are_background(model: ModelCheckpoin
             assert not labeller.label(_picture(), labels).any()
 
 
+def test_a_threshold_chosen_on_a_mask_with_cam_is_not_the_segmentations() -> None:
+    """What is served of green is its CAM; 0.9 of that says nothing of the segmentation."""
+    network = CosaNetwork(NetworkConfig(class_names=("red", "green"), cam_mask_shares=(0.0, 1.0)))
+    point = ClassOperatingPoint(presence_threshold=0.5, pixel_threshold=0.9)
+    points = {"red": point, "green": point}
+    model = ModelCheckpoint(network=network, input_size_px=64, operating_point=points)
+    red, green = thresholds_of(model, ONE_LOOK)
+    assert (red.low, red.high) == pytest.approx((0.72, 0.92))
+    assert (green.low, green.high) == pytest.approx((0.4, 0.6))
+
+
 def test_thresholds_are_the_models_own_unless_told(model: ModelCheckpoint) -> None:
     """Pixel thresholds with a band, or what the CAMs taught with; a value overrides one side."""
     config = {

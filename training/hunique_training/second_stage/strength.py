@@ -90,12 +90,13 @@ SOURCES: dict[str, Callable[[ModelCheckpoint, Look, LabellingConfig], torch.Tens
 def thresholds_of(model: ModelCheckpoint, config: LabellingConfig) -> list[CamThresholds]:
     """Where each class becomes background and itself: as told, else as the model knows it.
 
-    The segmentation's are its pixel thresholds chosen on `val` (0.5 before) with a band
-    around them; those of activation maps are what the model was taught with.
+    The segmentation's are the model's pixel thresholds with a band around them, 0.5 where none
+    was chosen on the segmentation alone; those of activation maps are what the model was taught
+    with.
     """
     names = model.network.config.class_names
     if config.source == "segmentation":
-        defaults = [_banded(_pixel_threshold(model, name), config.band) for name in names]
+        defaults = [_banded(_pixel_threshold(model, c), config.band) for c in range(len(names))]
     else:
         key = "auxiliary_thresholds" if config.source == "auxiliary_cam" else "thresholds"
         taught = model.training.get("config", {}).get(key)
@@ -109,9 +110,12 @@ def thresholds_of(model: ModelCheckpoint, config: LabellingConfig) -> list[CamTh
     ]
 
 
-def _pixel_threshold(model: ModelCheckpoint, name: str) -> float:
-    point = model.operating_point.get(name)
-    return 0.5 if point is None else point.pixel_threshold
+def _pixel_threshold(model: ModelCheckpoint, class_index: int) -> float:
+    """The one chosen on masks as they are served, unless these have some of the CAM in them."""
+    network = model.network.config
+    point = model.operating_point.get(network.class_names[class_index])
+    has_cam = any(network.cam_mask_shares[class_index : class_index + 1])
+    return 0.5 if point is None or has_cam else point.pixel_threshold
 
 
 def _banded(threshold: float, band: float) -> CamThresholds:
