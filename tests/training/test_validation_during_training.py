@@ -3,11 +3,15 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from click.testing import CliRunner
 
+from hunique_models.manifest import Manifest
+from hunique_models.pipeline import Pipeline
+from hunique_training import validating
 from hunique_training.checkpoint import load_model
 from hunique_training.cli import main
 from hunique_training.config import TrainConfig
@@ -18,6 +22,9 @@ from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.views import ViewConfig
 from hunique_training.early_stop import BestSoFar, ValidationConfig
+from hunique_training.evaluation.evidence import PictureEvidence
+from hunique_training.evaluation.operating_point import choose_presence
+from hunique_training.evaluation.run import PictureScores, count_pixels
 from hunique_training.evaluation.truth import TruthPicture
 from hunique_training.fitting import FitRequest, fit
 from hunique_training.network.cosa import CosaNetwork
@@ -120,6 +127,31 @@ def test_the_network_stays_in_its_mode(labelled_folder: Path) -> None:
     figures = RunValidator([labelled_folder / "labels.csv"], names, 1, 64)(network)
     assert network.training
     assert set(figures) == {"mean_iou", *(f"iou_{name}" for name in names)}
+
+
+def test_masks_are_those_that_would_be_served(
+    labelled_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which looks have a say in a mask rests on presence, which is chosen first, as it is served."""
+    counted: list[tuple[Manifest, PictureScores]] = []
+
+    def watched(pipeline: Pipeline, truth: TruthPicture, *args: Any) -> PictureEvidence:
+        evidence = count_pixels(pipeline, truth, *args)
+        scores = PictureScores(labels=evidence.labels, raw_scores=evidence.raw_scores)
+        counted.append((pipeline.manifest, scores))
+        return evidence
+
+    monkeypatch.setattr(validating, "count_pixels", watched)
+    network = CosaNetwork(TrainConfig().network)
+    names = network.config.class_names
+    RunValidator([labelled_folder / "labels.csv"], names, 8, 64)(network)
+    assert len(counted) == 2
+    for c, name in enumerate(names):
+        chosen = choose_presence([scores for _, scores in counted], c)
+        for manifest, _ in counted:
+            assert manifest.classes[c].name == name
+            assert manifest.classes[c].presence_threshold == chosen.presence_threshold
+            assert manifest.classes[c].calibration.scale == chosen.calibration_scale != 1
 
 
 def test_val_without_masks_is_refused(tmp_path: Path, labelled_folder: Path) -> None:

@@ -1,22 +1,27 @@
 """Validation while training: a fixed part of `val`, scored as it would be served.
 
 label file -> pictures with masks -> a part balanced by class and group, chosen once
-assignment network -> evidence of these -> thresholds -> label-free IoU by class, mean IoU
+assignment network -> scores of these -> presence -> masks as served -> thresholds
+                   -> label-free IoU by class, mean IoU
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hunique_models.errors import InputError
+from hunique_models.image import DecodeLimits, decode
 from hunique_models.pipeline import Pipeline
+from hunique_models.seeing import Seen
 from hunique_training.checkpoint import ModelCheckpoint
 from hunique_training.data.labels import DataError
 from hunique_training.evaluation.evidence import PictureEvidence
-from hunique_training.evaluation.operating_point import choose_operating_point
-from hunique_training.evaluation.run import look_at
+from hunique_training.evaluation.operating_point import choose_operating_point, choose_presence
+from hunique_training.evaluation.run import PictureScores, count_pixels
 from hunique_training.evaluation.table import score_classes
 from hunique_training.evaluation.torch_engine import TorchEngine
 from hunique_training.evaluation.truth import TruthPicture, first_with_masks, read_truth
@@ -91,12 +96,10 @@ class RunValidator:
         """
         training = network.training
         model = ModelCheckpoint(network=network, input_size_px=self._input_size_px)
-        evidence = list(self._look(model))
+        evidence = self._evidence(model)
         names = network.config.class_names
         points = {name: choose_operating_point(evidence, c) for c, name in enumerate(names)}
-        chosen = ModelCheckpoint(
-            network=network, input_size_px=self._input_size_px, operating_point=points
-        )
+        chosen = dataclasses.replace(model, operating_point=points)
         scores = score_classes(evidence, manifest_of(chosen), resamples=0)
         network.train(training)
         ious = {f"iou_{one.name}": one.iou for one in scores}
@@ -105,10 +108,31 @@ class RunValidator:
             for name, value in ({MEAN_IOU: np.nanmean(list(ious.values()))} | ious).items()
         }
 
-    def _look(self, model: ModelCheckpoint) -> Iterator[PictureEvidence]:
+    def _evidence(self, model: ModelCheckpoint) -> list[PictureEvidence]:
+        """Counts of masks as they would be served, which rests on when a class is present."""
+        seen = list(self._see(model))
+        scores = [
+            PictureScores(labels=truth.picture.labels, raw_scores=each.scores())
+            for truth, each in seen
+        ]
+        names = model.network.config.class_names
+        presence = {name: choose_presence(scores, c) for c, name in enumerate(names)}
+        pipeline = Pipeline(manifest_of(dataclasses.replace(model, operating_point=presence)))
+        return [
+            count_pixels(pipeline, truth, _pixels_of(truth, pipeline.limits), each)
+            for truth, each in seen
+        ]
+
+    def _see(self, model: ModelCheckpoint) -> Iterator[tuple[TruthPicture, Seen]]:
+        """Answers of the network, which rest on no threshold; pixels would be too much to keep."""
         pipeline, engine = Pipeline(manifest_of(model)), TorchEngine(model.network)
         for truth in self.pictures:
             try:
-                yield look_at(pipeline, engine, truth)
+                prepared = pipeline.prepare(truth.picture.path.read_bytes())
             except (InputError, OSError):
                 continue  # named when the run began
+            yield truth, pipeline.see(prepared.picture.pixels, prepared.looks, engine)
+
+
+def _pixels_of(truth: TruthPicture, limits: DecodeLimits) -> NDArray[np.uint8]:
+    return decode(truth.picture.path.read_bytes(), limits).pixels

@@ -15,6 +15,7 @@ from hunique_models.errors import InputError
 from hunique_models.geometry import Detail
 from hunique_models.manifest import Manifest
 from hunique_models.pipeline import Pipeline
+from hunique_models.seeing import Seen
 from hunique_training.evaluation.borders import BorderRule
 from hunique_training.evaluation.evidence import PictureEvidence, gather_evidence
 from hunique_training.evaluation.truth import TruthPicture, read_truth
@@ -108,6 +109,21 @@ def look_at(
     prepared = pipeline.prepare(truth.picture.path.read_bytes(), detail)
     pixels = prepared.picture.pixels
     seen = pipeline.see(pixels, prepared.looks, engine)
+    return count_pixels(pipeline, truth, pixels, seen, border_rule)
+
+
+def count_pixels(
+    pipeline: Pipeline,
+    truth: TruthPicture,
+    pixels: NDArray[np.uint8],
+    seen: Seen,
+    border_rule: BorderRule | None = None,
+) -> PictureEvidence:
+    """Counts by probability for one picture (H, W, 3) uint8 sRGB that has been seen.
+
+    Raises:
+        DataError: a mask cannot be used.
+    """
     merged = _enlarged(pipeline.merge(seen, pixels), pixels.shape[0], pixels.shape[1])
     return gather_evidence(truth, merged, seen.scores(), border_rule)
 
