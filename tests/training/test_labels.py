@@ -57,6 +57,8 @@ def test_a_matte_beside_the_pictures_is_found(tmp_path: Path) -> None:
         ("name,ring\nb.jpg,1\n", "name, ring"),
         ("file,ring\nb.jpg,yes\n", ":2: a label is 1, 0 or empty"),
         ("file,ring\n", "no rows"),
+        ("file,ring\n ,1\n", ":2: expected a picture in the column file"),
+        ("file;ring\nb.jpg;1\n", "parted by commas, found semicolons"),
         ("", "found none"),
     ],
 )

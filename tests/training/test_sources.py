@@ -187,6 +187,19 @@ def test_inspect_tells_faults_in_a_sentence(tmp_path: Path) -> None:
     assert _run("inspect", tmp_path, "--alias", "ring").exit_code == 2
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+@pytest.mark.parametrize("header", ["file,ring", "id,accessories,nailPolish,aspectOfHand,größe"])
+def test_a_file_in_another_encoding_is_named(tmp_path: Path, encoding: str, header: str) -> None:
+    """As spreadsheets save it, with a name that is not ASCII: of any command, and before training."""
+    file = tmp_path / "labels.csv"
+    file.write_bytes(f"{header}\nfinger-größe.png,1\n".encode(encoding))
+    for command in (("inspect", file), ("fit", "--data", file, "--out", tmp_path / "run")):
+        result = _run(*command)
+        assert result.exit_code == 1
+        assert f"{file}: expected UTF-8, found the byte 0x" in result.output
+        assert "'CSV UTF-8'" in result.output
+
+
 def _of(source: str, *labels: bool | None) -> list[LabelledPicture]:
     return [LabelledPicture(path=Path("a"), labels=(one,), source=source) for one in labels]
 

@@ -12,9 +12,11 @@ holds points, scribbles and boxes (`hunique_training.data.marks`).
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from hunique_training.data.marks import BACKGROUND, Mark, MarkError, parse_marks, resolve_marks
 
@@ -59,6 +61,23 @@ def _parse_label(text: str, where: str) -> bool | None:
     return known[text.strip()]
 
 
+@contextmanager
+def opened_csv(csv_path: Path) -> Iterator[TextIO]:
+    """A CSV as text, as spreadsheets save it: with or without a mark in front.
+
+    Raises:
+        DataError: what is read of it is not UTF-8.
+    """
+    try:
+        with csv_path.open(newline="", encoding="utf-8-sig") as stream:
+            yield stream
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{csv_path}: expected UTF-8, found the byte {error.object[error.start]:#04x}. "
+            "Spreadsheets call it 'CSV UTF-8' when saving."
+        ) from error
+
+
 def read_labels(csv_path: Path, class_names: Sequence[str]) -> list[LabelledPicture]:
     """Read every row of a label file.
 
@@ -67,14 +86,20 @@ def read_labels(csv_path: Path, class_names: Sequence[str]) -> list[LabelledPict
         class_names: the columns to read as labels, in this order.
 
     Raises:
-        DataError: there is no such file, no column `file` or no column of any class, or a
-            label is none of 1, 0, empty.
+        DataError: there is no such file, it is not UTF-8 or not parted by commas, it has no column
+            `file`, no column of any class or no rows, a row names no picture, or a label is none
+            of 1, 0, empty.
     """
     if not csv_path.is_file():
         raise DataError(f"Expected a label file at {csv_path}, found none. See docs/training.md.")
-    with csv_path.open(newline="", encoding="utf-8-sig") as stream:
+    with opened_csv(csv_path) as stream:
         reader = csv.DictReader(stream)
         columns = set(reader.fieldnames or [])
+        if len(columns) == 1 and ";" in "".join(columns):
+            raise DataError(
+                f"{csv_path}: expected fields parted by commas, found semicolons. Save it again with "
+                "commas; within the column truth semicolons are right."
+            )
         if "file" not in columns or columns.isdisjoint(class_names):
             raise DataError(
                 f"{csv_path}: expected the column file and at least one of "
@@ -90,6 +115,8 @@ def _read_row(
     row: dict[str, str], csv_path: Path, class_names: Sequence[str], line: int
 ) -> LabelledPicture:
     where = f"{csv_path}:{line}"
+    if not (row["file"] or "").strip():
+        raise DataError(f"{where}: expected a picture in the column file, found nothing")
     matte = csv_path.parent / "foreground" / f"{Path(row['file']).stem}.png"
     return LabelledPicture(
         path=csv_path.parent / row["file"],

@@ -9,7 +9,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hunique_training.data.labels import DataError
+from hunique_training.data.labels import DataError, opened_csv
 from hunique_training.data.vocabulary import ClassVocabulary
 
 Masks = tuple[Path | None, ...]
@@ -31,7 +31,7 @@ def find_masks(csv_path: Path, vocabulary: ClassVocabulary) -> list[Masks]:
     Raises:
         DataError: two pictures, of one name in different folders, claim the same mask.
     """
-    with csv_path.open(newline="", encoding="utf-8-sig") as stream:
+    with opened_csv(csv_path) as stream:
         rows = list(csv.DictReader(stream))
     masks = [_masks_of(row, csv_path.parent, vocabulary) for row in rows]
     _refuse_shared(csv_path, [row["file"] for row in rows], masks)

@@ -1,15 +1,11 @@
-"""The pictures of a report: rows of a label file, with what the strata need to know of them.
-
-A label file of a laboratory was often saved by a spreadsheet: what such files get wrong is
-said before anything is run.
-"""
+"""The pictures of a report: rows of a label file, with what the strata need to know of them."""
 
 import csv
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hunique_training.data.labels import DataError
+from hunique_training.data.labels import DataError, opened_csv
 from hunique_training.evaluation.truth import TruthPicture, read_every_truth
 
 ALL_SPLITS = "all"
@@ -58,12 +54,12 @@ def read_cases(
     Raises:
         DataError: the file cannot be used, no row is of the split, or a mask is missing.
     """
-    rows = _read_rows(csv_path)
+    truths = read_every_truth(csv_path, class_names)
+    with opened_csv(csv_path) as stream:
+        rows = list(csv.DictReader(stream))
     whole = split == ALL_SPLITS or "split" not in rows[0]
     cases = []
-    for (number, row), truth in zip(
-        enumerate(rows, 2), read_every_truth(csv_path, class_names), strict=True
-    ):
+    for (number, row), truth in zip(enumerate(rows, 2), truths, strict=True):
         chosen = whole or truth.picture.split == split
         pooled = truth.picture.split in pool_from and truth.picture.is_background
         if chosen or pooled:
@@ -79,31 +75,6 @@ def read_cases(
         )
     _refuse_missing_masks(cases, csv_path)
     return cases
-
-
-def _read_rows(csv_path: Path) -> list[Mapping[str, str]]:
-    if not csv_path.is_file():
-        raise DataError(f"Expected a label file at {csv_path}, found none. See docs/validation.md.")
-    try:
-        with csv_path.open(newline="", encoding="utf-8-sig") as stream:
-            rows: list[Mapping[str, str]] = list(csv.DictReader(stream))
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{csv_path}: expected UTF-8, found other bytes at {error.start}. Spreadsheets call "
-            "it 'CSV UTF-8' when saving."
-        ) from error
-    if not rows:
-        raise DataError(f"{csv_path}: expected at least one picture, found no rows")
-    header = [name or "" for name in rows[0]]
-    if len(header) == 1 and ";" in header[0]:
-        raise DataError(
-            f"{csv_path}: expected fields parted by commas, found semicolons. Save it again with "
-            "commas; within the column truth semicolons are right."
-        )
-    for number, row in enumerate(rows, 2):
-        if "file" in row and not (row["file"] or "").strip():
-            raise DataError(f"{csv_path}:{number}: expected a picture in the column file")
-    return rows
 
 
 def _refuse_missing_masks(cases: Sequence[Case], csv_path: Path) -> None:

@@ -12,7 +12,7 @@ import csv
 from pathlib import Path
 
 from hunique_training.data.formats.picture_paths import find_picture
-from hunique_training.data.labels import DataError, LabelledPicture
+from hunique_training.data.labels import DataError, LabelledPicture, opened_csv
 from hunique_training.data.reading import NamedPicture, Reading, label_pictures
 
 COLUMNS = ("id", "accessories", "nailPolish", "aspectOfHand", "imageName")
@@ -29,7 +29,7 @@ def fits_hand_info(path: Path) -> bool:
     file = _file_of(path)
     if file.suffix.lower() != ".csv" or not file.is_file():
         return False
-    with file.open(newline="", encoding="utf-8-sig") as stream:
+    with opened_csv(file) as stream:
         return set(COLUMNS) <= set(next(csv.reader(stream), []))
 
 
@@ -41,7 +41,7 @@ def read_hand_info(path: Path, reading: Reading) -> list[LabelledPicture]:
     """
     file = _file_of(path)
     folders = [file.parent / "Hands", file.parent / "images", file.parent]
-    with file.open(newline="", encoding="utf-8-sig") as stream:
+    with opened_csv(file) as stream:
         pictures = [
             NamedPicture(
                 said=_said(row, reading.options.accessories == "ring", f"{file}:{line}"),

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from hunique_training.data.labels import LabelledPicture, read_labels
+from hunique_training.data.labels import LabelledPicture, opened_csv, read_labels
 from hunique_training.data.reading import Reading
 from hunique_training.data.vocabulary import ClassVocabulary
 
@@ -31,7 +31,7 @@ def read_label_csv(path: Path, reading: Reading) -> list[LabelledPicture]:
 
 def class_columns(file: Path, vocabulary: ClassVocabulary) -> tuple[str, ...]:
     """The column of each class; the class's own name where the file has none for it."""
-    with file.open(newline="", encoding="utf-8-sig") as stream:
+    with opened_csv(file) as stream:
         header = next(csv.reader(stream), [])
     columns = {
         index: column
