@@ -106,6 +106,23 @@ def test_without_masks_pixel_thresholds_stay_and_that_is_told(
             ["--data", "drawn:2", "--encoder", "vit_tiny_16"],
             "No package carries weights for vit_tiny_16",
         ),
+        (
+            ["--data", "drawn:2", "--pretrained", "none", "--input-size-px", "90"],
+            "found 90: take 80 or 96",
+        ),
+        (
+            [
+                "--data",
+                "drawn:2",
+                "--pretrained",
+                "none",
+                "--encoder",
+                "vit_tiny_16",
+                "--crop-size-px",
+                "100",
+            ],
+            "expected --crop-size-px to divide by the stride 16 and 4",
+        ),
     ],
 )
 def test_faults_are_sentences(tmp_path: Path, arguments: list[str], told: str) -> None:

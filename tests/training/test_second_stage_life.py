@@ -273,6 +273,10 @@ def test_a_transformer_is_a_second_stage_too(
     [
         (["--labels", "nowhere"], "nowhere: expected finished pseudo-labels"),
         (["--labels", "truth", "--data", "drawn:2"], "truth masks of every class"),
+        (
+            ["--labels", "truth", "--pretrained", "none", "--input-size-px", "90"],
+            "expected --input-size-px to divide by the stride 16",
+        ),
     ],
 )
 def test_faults_are_sentences(

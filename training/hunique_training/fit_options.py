@@ -39,7 +39,8 @@ _RUN = (
     click.option("--simulate-boxes-from-truth", is_flag=True, show_envvar=True,
                  help="The same, with a box around every patch."),
     click.option("--input-size-px", type=click.IntRange(min=64), default=448, show_envvar=True,
-                 help="Side of the square input the model is served with; divides by 32."),
+                 help="Side of the square input the model is served with; divides by the "
+                 "encoder's stride."),
     click.option("--device", default="cpu", show_envvar=True,
                  help="torch device: cpu, cuda, cuda:1. With torchrun, cuda gives each process a "
                  "GPU of its own."),

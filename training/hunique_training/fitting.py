@@ -39,6 +39,7 @@ from hunique_training.data.sources import (
     split_sources,
 )
 from hunique_training.data.splitting import SplitRule
+from hunique_training.data.views import check_side
 from hunique_training.data.vocabulary import ClassVocabulary
 from hunique_training.memory_advice import memory_advice
 from hunique_training.ranks import is_first, on_first_rank
@@ -104,6 +105,7 @@ def fit(request: FitRequest) -> Path:
     Raises:
         DataError: the data cannot be used.
         CheckpointError: the run folder belongs to another run, or to one with other data.
+        ValueError: crops or the input do not fit the network.
         MemoryAdvice: memory ran out; the message says what needs less.
         MissingTensorboardError: TensorBoard is wanted and not installed.
     """
@@ -112,6 +114,7 @@ def fit(request: FitRequest) -> Path:
     cache = PictureCache(config.cache_side_px)
     training = cache.keep_readable([p for p in data.pictures if p.split == "train"])
     trainer = Trainer(config, request.run_folder, request.device)
+    check_side("--input-size-px", request.input_size_px, trainer.online.encoder.stride_px)
     if trainer.resume():
         logger.info("going on from step %d", trainer.steps_done)
     earlier = request.run_folder if trainer.steps_done else request.repeats

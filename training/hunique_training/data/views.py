@@ -5,6 +5,7 @@ pseudo-labels need no warping; the strong view has one random colour operation m
 (COSA: nine operations, magnitude 1 to 9 of 10).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,14 +50,31 @@ class ViewConfig:
         """Refuse a crop that the network's or the labels' stride does not divide.
 
         Raises:
-            ValueError: with the stride and the side.
+            ValueError: see `check_side`.
         """
-        for stride_px in strides_px:
-            if self.size_px % stride_px:
-                raise ValueError(
-                    f"views.size_px must divide by the stride {stride_px} of the encoder and of "
-                    f"its labels, found {self.size_px}"
-                )
+        check_side("--crop-size-px", self.size_px, *strides_px)
+
+
+def check_side(option: str, side_px: int, *strides_px: int) -> None:
+    """Refuse a side of squares that strides do not divide: maps would not lie on the picture.
+
+    Args:
+        option: how the side is told to a command.
+        side_px: the side.
+        strides_px: of the network and of what it is compared with.
+
+    Raises:
+        ValueError: with the option, the strides, and sides that would do.
+    """
+    step_px = math.lcm(*strides_px)
+    if side_px % step_px:
+        below = side_px // step_px * step_px
+        near = f"{below} or {below + step_px}" if below else str(step_px)
+        strides = " and ".join(map(str, dict.fromkeys(strides_px)))
+        raise ValueError(
+            f"expected {option} to divide by the stride {strides} of the network and of its labels, "
+            f"found {side_px}: take {near}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

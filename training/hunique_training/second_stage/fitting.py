@@ -18,6 +18,7 @@ from hunique_training.checkpoint import ModelCheckpoint, save_model
 from hunique_training.data.picture_cache import PictureCache
 from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.splitting import SplitRule
+from hunique_training.data.views import check_side
 from hunique_training.fitting import FitRequest, read_data, run_facts
 from hunique_training.request_file import keep_request
 from hunique_training.run_record import DATA_DIGESTS, RunData, environment
@@ -62,6 +63,7 @@ def fit_second_stage(request: SecondStageRequest) -> Path:
     Raises:
         DataError: the pictures or their labels cannot be used.
         CheckpointError: the run folder belongs to another run.
+        ValueError: crops or the input do not fit the network.
     """
     config = request.config
     sources = _sources_of(request)
@@ -72,6 +74,7 @@ def fit_second_stage(request: SecondStageRequest) -> Path:
     labels.require(training)
     taught_by = _digest(labels)
     trainer = SecondStageTrainer(config, request.run_folder, request.device)
+    check_side("--input-size-px", request.input_size_px, trainer.network.encoder.stride_px)
     resumed = trainer.resume(taught_by)
     if resumed:
         logger.info("going on from step %d", trainer.steps_done)
