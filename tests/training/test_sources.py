@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,24 @@ def test_inspect_prints_counts_faults_and_warnings(tmp_path: Path, folders: Path
     assert any("watch (1 pictures)" in line for line in lines)
     assert "ring val 1 1 3" in lines  # of the first source: one person of three
     assert any(line.startswith("- lunule: only 2 training pictures") for line in lines)
+
+
+def test_inspect_counts_drawn_hands(
+    tmp_path: Path, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are a source like others, and nothing of them is left behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    result = _run("inspect", folders, "drawn:8", "--alias", "nail polish=polished_nail")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    drawn = lines[lines.index("drawn:8") :]
+    assert "pictures 8 (train 8)" in drawn
+    assert "unreadable 0" in drawn
+    assert "pictures 23 (train 23)" in drawn  # all together
+    refused = _run("inspect", "drawn:many")
+    assert refused.exit_code == 1
+    assert "expected drawn:N with N pictures to draw" in refused.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_inspect_tells_what_fit_would_refuse(tmp_path: Path) -> None:

@@ -18,10 +18,8 @@ from hunique_training.calibrating import calibrate_on_val
 from hunique_training.checkpoint import ModelCheckpoint, load_model, save_model
 from hunique_training.config import TrainConfig
 from hunique_training.data.batches import BatchMaker
-from hunique_training.data.drawn import write_drawn_pictures
 from hunique_training.data.duplicates import content_digests, refuse_duplicates
 from hunique_training.data.labels import (
-    DataError,
     LabelledPicture,
     refuse_leaks,
     refuse_unlabelled_classes,
@@ -32,11 +30,10 @@ from hunique_training.data.reading import ReadingOptions
 from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.source_summary import label_warnings
 from hunique_training.data.sources import (
-    Source,
     describe_unmatched,
     keep_label_file,
-    read_source,
     split_sources,
+    take_source,
 )
 from hunique_training.data.splitting import SplitRule
 from hunique_training.data.views import check_side
@@ -220,12 +217,15 @@ def _read_all(
 ) -> tuple[list[LabelledPicture], list[Path], dict[Path, str]]:
     """Pictures, label files, and the digest of each picture's content."""
     names = request.config.network.class_names
-    sources = [_read_source(text, request) for text in request.data]
+    seed, drawn = request.config.seed, request.run_folder / "drawn"
+    sources = [
+        take_source(text, names, request.reading, drawn=drawn, seed=seed) for text in request.data
+    ]
     unmatched = sum((source.unmatched for source in sources), Counter[str]())
     if unmatched:
         logger.warning(describe_unmatched(unmatched, names))
     digests = content_digests(p.path for source in sources for p in source.pictures)
-    sources = split_sources(sources, request.split, request.config.seed, digests)
+    sources = split_sources(sources, request.split, seed, digests)
     pictures = [picture for source in sources for picture in source.pictures]
     refuse_leaks(pictures)
     refuse_duplicates(pictures, digests)
@@ -238,19 +238,6 @@ def _read_all(
         keep_label_file(source, folder / f"{n}.csv", vocabulary) for n, source in enumerate(sources)
     ]
     return pictures, label_files, digests
-
-
-def _read_source(text: str, request: FitRequest) -> Source:
-    names = request.config.network.class_names
-    if not text.startswith("drawn:"):
-        return read_source(Path(text), names, request.reading)
-    count = text.removeprefix("drawn:")
-    if not count.isdigit() or int(count) < 1:
-        raise DataError(f"expected drawn:N with N pictures to draw, found {text!r}")
-    logger.info("drawing %s hands (kept for the next time)", count)
-    folder = request.run_folder / "drawn"
-    file = write_drawn_pictures(folder, int(count), seed=request.config.seed)
-    return dataclasses.replace(read_source(file, names, request.reading), drawn=True)
 
 
 def run_facts(

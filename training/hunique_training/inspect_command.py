@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 from tqdm import tqdm
@@ -20,7 +21,7 @@ from hunique_training.data.source_summary import (
     split_warnings,
     splits_of,
 )
-from hunique_training.data.sources import Source, describe_unmatched, read_source, split_sources
+from hunique_training.data.sources import Source, describe_unmatched, split_sources, take_source
 from hunique_training.source_options import (
     SOURCES_HELP,
     take_source_options,
@@ -33,9 +34,8 @@ SHOWN_UNREADABLE = 5
 
 
 @click.command("inspect", help=f"Print what sources hold and what in them will spoil training.\n\n"
-               f"SOURCE: {SOURCES_HELP}")  # fmt: skip
-@click.argument("paths", metavar="SOURCE...", nargs=-1, required=True,
-                type=click.Path(path_type=Path))  # fmt: skip
+               f"SOURCE: {SOURCES_HELP} drawn:N draws N hands.")  # fmt: skip
+@click.argument("data", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--class", "class_names", multiple=True, show_envvar=True, metavar="NAME",
               default=[known.name for known in FEATURE_CLASSES],
               help="Classes of the model. Repeatable.")  # fmt: skip
@@ -46,32 +46,37 @@ SHOWN_UNREADABLE = 5
               help="The seed of the run, which --val-share follows.")  # fmt: skip
 @takes_source_options
 def inspect_command(
-    paths: tuple[Path, ...],
+    data: tuple[str, ...],
     class_names: tuple[str, ...],
     quick: bool,
     seed: int,
     **options: object,
 ) -> None:
     """Print what sources hold."""
-    try:
-        reading, rule = take_source_options(options)
-        sources = [read_source(path, class_names, reading) for path in paths]
-        digests = content_digests(p.path for source in sources for p in source.pictures)
-        sources = split_sources(sources, rule, seed, digests)
-    except (DataError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    with TemporaryDirectory() as folder:
+        try:
+            reading, rule = take_source_options(options)
+            drawn = Path(folder)
+            sources = [
+                take_source(text, class_names, reading, drawn=drawn, seed=seed) for text in data
+            ]
+            digests = content_digests(p.path for source in sources for p in source.pictures)
+            sources = split_sources(sources, rule, seed, digests)
+        except (DataError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+        parts = [_describe(*each, class_names, quick) for each in zip(data, sources, strict=True)]
     pictures = [picture for source in sources for picture in source.pictures]
-    for source in sources:
-        click.echo("\n".join(_describe(source, class_names, quick)) + "\n")
+    for part in parts:
+        click.echo("\n".join(part) + "\n")
     if len(sources) > 1:
         click.echo("\n".join(["all together", *_counts(pictures, class_names)]) + "\n")
     warnings = _warnings(pictures, class_names) + copy_warnings(pictures, digests)
     click.echo("\n".join(["warnings" if warnings else "no warnings", *_bullets(warnings)]))
 
 
-def _describe(source: Source, class_names: Sequence[str], quick: bool) -> list[str]:
+def _describe(text: str, source: Source, class_names: Sequence[str], quick: bool) -> list[str]:
     pictures = source.pictures
-    lines = [str(source.path), f"  format      {source.format.name}"]
+    lines = [text, f"  format      {source.format.name}"]
     lines += _counts(pictures, class_names)
     unreadable = _unreadable([p.path for p in pictures], quick)
     lines += ["", f"  unreadable  {len(unreadable)}"]

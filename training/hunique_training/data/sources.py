@@ -8,11 +8,13 @@ that is one is taken as it is, of any other a label file is written into the run
 
 import csv
 import dataclasses
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hunique_training.data.drawn import write_drawn_pictures
 from hunique_training.data.formats.label_csv import class_columns, label_file_of
 from hunique_training.data.formats.registry import LABEL_CSV, SourceFormat, format_of
 from hunique_training.data.labels import DataError, LabelledPicture
@@ -21,6 +23,11 @@ from hunique_training.data.reading import Reading, ReadingOptions
 from hunique_training.data.splitting import SplitRule, make_split
 from hunique_training.data.truth_column import Masks, find_masks, path_column
 from hunique_training.data.vocabulary import ClassVocabulary
+
+logger = logging.getLogger(__name__)
+
+DRAWN = "drawn:"
+"""What stands before the number of hands to draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +76,31 @@ def read_source(path: Path, class_names: Sequence[str], options: ReadingOptions)
         unmatched=reading.vocabulary.unmatched,
         label_file=label_file,
     )
+
+
+def take_source(
+    text: str, class_names: Sequence[str], options: ReadingOptions, *, drawn: Path, seed: int
+) -> Source:
+    """Read a source as it is typed: a path, or `drawn:N`.
+
+    Args:
+        text: what was typed.
+        class_names: the model's.
+        options: what the source does not say itself.
+        drawn: folder in which drawn hands are, or are drawn.
+        seed: of drawing.
+
+    Raises:
+        DataError: see `read_source`; N is no number of pictures.
+    """
+    if not text.startswith(DRAWN):
+        return read_source(Path(text), class_names, options)
+    count = text.removeprefix(DRAWN)
+    if not count.isdigit() or int(count) < 1:
+        raise DataError(f"expected drawn:N with N pictures to draw, found {text!r}")
+    logger.info("drawing %s hands, unless they are there", count)
+    file = write_drawn_pictures(drawn, int(count), seed=seed)
+    return dataclasses.replace(read_source(file, class_names, options), drawn=True)
 
 
 def _with_marks(picture: LabelledPicture, kinds: Sequence[str]) -> LabelledPicture:
