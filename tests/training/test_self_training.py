@@ -59,4 +59,4 @@ def test_self_training_is_its_commands(tmp_path: Path, labelled_folder: Path) ->
     assert model.training["pixel_labels"]["supervision"] == "image"
     other = _train(*command, "--seed", "1")
     assert other.exit_code == 1
-    assert "was begun with" in other.output
+    assert "tells of other options. Choose another --out folder" in other.output

@@ -3,13 +3,14 @@
 Each step is printed as it would be typed before it runs.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hunique_training.checkpoint import CheckpointError
+from hunique_training.request_file import keep_request
 from hunique_training.second_stage_options import NETWORK
 
 _TRAINING = (
@@ -62,14 +63,10 @@ def begin_chain(path: Path, words: Sequence[str]) -> None:
     Raises:
         ClickException: it was begun with other words.
     """
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else list(words)
-    if found != list(words):
-        raise click.ClickException(
-            f"{path.parent} was begun with {' '.join(found)}. Choose another --out folder, or "
-            "repeat its options."
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found), encoding="utf-8")
+    try:
+        keep_request(path, words, what="other options", way_out="repeat those")
+    except CheckpointError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def words_of(options: dict[str, Any], *names: str) -> list[str]:

@@ -147,7 +147,7 @@ def _begin(request: CompareRequest) -> None:
         shared["scoring"] = request.scoring
     for name, options in (("reading", request.reading), ("split", request.split)):
         if options != type(options)():
-            shared[name] = json.loads(json.dumps(dataclasses.asdict(options)))
+            shared[name] = dataclasses.asdict(options)
     keep_request(
         request.out / "comparison.json",
         shared,
