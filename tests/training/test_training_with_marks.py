@@ -25,6 +25,7 @@ from hunique_training.data.sampling import BalancedSampler
 from hunique_training.data.views import ViewConfig
 from hunique_training.fit_options import with_classes
 from hunique_training.network.cosa import NetworkConfig
+from hunique_training.presets import PRESETS
 from hunique_training.run_record import data_digests
 from hunique_training.simulated_marks import SimulatedMarks, box_around, patches, points_within
 from hunique_training.step import Losses
@@ -182,13 +183,30 @@ def test_a_model_taught_by_marks_says_so(tmp_path: Path, labelled_folder: Path) 
     assert second.training["labels_sha256"] == first.training["labels_sha256"]
 
 
-def test_other_classes_leave_out_what_is_set_class_by_class() -> None:
-    """A preset for four features trains two classes of somebody else."""
+def test_other_classes_have_what_suits_classes_that_nothing_is_known_of() -> None:
+    """A preset for four features trains somebody else's: they are not small, nor served by CAM."""
     config = with_classes(TrainConfig(), ("cat", "dog"))
     assert config.network.class_names == ("cat", "dog")
-    assert (config.cam_exponents, config.mixed_cam_shares) == ((), ())
+    assert (config.cam_exponents, config.mixed_cam_shares) == ((0.4, 0.4), ())
     assert config.largest_shares == ()
-    assert config.network.cam_mask_shares == config.network.local_top_shares == ()
+    assert config.network.local_top_shares == (0.3, 0.3)
+    assert not any(config.network.cam_mask_shares + config.network.mask_colour_weights)
+    plain = PRESETS["release"]()
+    assert with_classes(plain, ("cat",)).cam_exponents == ()
+    assert with_classes(plain, ("cat",)).network.local_top_shares == ()
+
+
+def test_classes_of_the_preset_keep_what_was_chosen_for_them() -> None:
+    """Whatever they are trained together with."""
+    whole = TrainConfig()
+    ring, scar = whole.network.class_names.index("ring"), 1
+    config = with_classes(whole, ("ring", "scar"))
+    for name in ("cam_exponents", "largest_shares"):
+        assert getattr(config, name)[0] == getattr(whole, name)[ring]
+    for name in ("cam_mask_shares", "mask_colour_weights", "local_top_shares", "local_noise"):
+        assert getattr(config.network, name)[0] == getattr(whole.network, name)[ring], name
+    assert config.largest_shares[scar] == 0
+    assert config.network.mask_colour_weights[scar] == 0
     assert with_classes(TrainConfig(), NAMES) == with_classes(TrainConfig(), ()) == TrainConfig()
 
 

@@ -12,7 +12,7 @@ from hunique_training.data.views import ViewConfig
 from hunique_training.early_stop import ValidationConfig
 from hunique_training.losses.contrastive_separation import ContrastConfig
 from hunique_training.losses.dense_energy import EnergyConfig
-from hunique_training.network.cosa import NetworkConfig
+from hunique_training.network.cosa import NetworkConfig, for_classes
 from hunique_training.precision import PRECISIONS
 from hunique_training.pseudo_labels.cam_labels import CamThresholds
 from hunique_training.pseudo_labels.dynamic_threshold import DynamicThresholdConfig
@@ -20,6 +20,9 @@ from hunique_training.pseudo_labels.perplexity import PerplexityConfig
 
 METHODS = ("cosa", "cam", "hide_and_seek", "adversarial_erasing", "equivariant_cam")
 """What `TrainConfig.method` may be."""
+_OF_OTHERS = {"mixed_cam_shares": 0.0, "cam_exponents": 0.4, "largest_shares": 0.0}
+"""What is set class by class, and its value for a class that nothing was chosen for: few places
+tell what it is, and many belong, as of a tattoo; it may be as large as the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,10 +210,25 @@ class TrainConfig:
             raise ValueError(f"weighting is 'none' or 'reliability', found {self.weighting!r}")
         if self.mean_over_pixels and self.class_balanced:
             raise ValueError("choose one of mean_over_pixels and class_balanced, found both")
-        for name in ("mixed_cam_shares", "cam_exponents", "largest_shares"):
+        for name in _OF_OTHERS:
             values, count = getattr(self, name), len(self.network.class_names)
             if values and len(values) != count:
                 raise ValueError(f"{name} needs {count} values, one a class; found {len(values)}")
+
+    def for_classes(self, class_names: tuple[str, ...]) -> Self:
+        """The same for other classes: those that are among these keep what was chosen for them."""
+        names = self.network.class_names
+        values: dict[str, Any] = {
+            name: for_classes(getattr(self, name), names, class_names, other)
+            for name, other in _OF_OTHERS.items()
+        }
+        bounds = values.pop("largest_shares")
+        return dataclasses.replace(
+            self,
+            network=self.network.for_classes(class_names),
+            largest_shares=bounds if any(bounds) else (),
+            **values,
+        )
 
     @property
     def step_pictures(self) -> int:

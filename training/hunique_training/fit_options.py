@@ -54,8 +54,8 @@ _CONFIG = (
                  help="cosa trains a segmentation. The others train a classifier alone, to compare "
                  "with and to make pseudo-labels of."),
     click.option("--class", "class_names", multiple=True, show_envvar=True, metavar="NAME",
-                 help="Classes of the model, in place of the preset's. Repeatable. What a preset "
-                 "sets class by class is then left out."),
+                 help="Classes of the model, in place of the preset's. Repeatable. Those that the "
+                 "preset has keep what it sets for them."),
     click.option("--batch-size", type=click.IntRange(min=1), show_envvar=True,
                  help="Pictures that pass the networks together. Where memory runs out, halve it "
                  "and double --accumulate."),
@@ -137,10 +137,5 @@ def with_encoder(config: TrainConfig, encoder: str | None) -> TrainConfig:
 
 
 def with_classes(config: TrainConfig, class_names: tuple[str, ...]) -> TrainConfig:
-    """The configuration for other classes, nothing set class by class; none: as it is."""
-    if not class_names or class_names == config.network.class_names:
-        return config
-    network = config.network.for_classes(class_names)
-    return dataclasses.replace(
-        config, network=network, mixed_cam_shares=(), cam_exponents=(), largest_shares=()
-    )
+    """The configuration for other classes, see `TrainConfig.for_classes`; none: as it is."""
+    return config.for_classes(class_names) if class_names else config

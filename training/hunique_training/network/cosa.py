@@ -1,8 +1,8 @@
 """The network of CoSA: one encoder, two CAM heads, one segmentation decoder (COSA section 1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import nn
@@ -38,15 +38,17 @@ class CosaOutput(NamedTuple):
         return self.class_logits if self.layer_logits is None else self.layer_logits
 
 
-_BY_CLASS = (
-    "cam_mask_shares",
-    "cam_mask_smoothing",
-    "classes_in_overview",
-    "mask_colour_weights",
-    "mask_pale_weights",
-    "local_top_shares",
-    "local_noise",
-)
+_OF_OTHERS = {
+    "cam_mask_shares": 0.0,
+    "cam_mask_smoothing": 0.0,
+    "classes_in_overview": False,
+    "mask_colour_weights": 0.0,
+    "mask_pale_weights": 0.0,
+    "local_top_shares": 0.3,
+    "local_noise": 0.0,
+}
+"""What is set class by class, and its value for a class that nothing was chosen for: its
+segmentation is served as it is drawn, and it is taken for something larger than a ring."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ class NetworkConfig:
         """Check the names."""
         if self.decoder not in ("fine", "large_fov"):
             raise ValueError(f"decoder is 'fine' or 'large_fov', found {self.decoder!r}")
-        for name in _BY_CLASS:
+        for name in _OF_OTHERS:
             count, values = len(self.class_names), getattr(self, name)
             if values and len(values) != count:
                 raise ValueError(f"{name} needs {count} values, one a class; found {len(values)}")
@@ -115,11 +117,29 @@ class NetworkConfig:
         )
 
     def for_classes(self, class_names: tuple[str, ...]) -> Self:
-        """The same for other classes, with nothing that was chosen for one of these."""
-        plain = self.serving_segmentation_alone()
-        return replace(
-            plain, class_names=class_names, local_top_shares=(), local_noise=(), hand_map=False
-        )
+        """The same for other classes: those that are among these keep what was chosen for them."""
+        values: dict[str, Any] = {
+            name: for_classes(getattr(self, name), self.class_names, class_names, other)
+            for name, other in _OF_OTHERS.items()
+        }
+        return replace(self, class_names=class_names, hand_map=False, **values)
+
+
+def for_classes(
+    values: tuple[Any, ...], names: Sequence[str], wanted: Sequence[str], other: Any
+) -> tuple[Any, ...]:
+    """Values by class for other classes; empty where there are none.
+
+    Args:
+        values: one for each of `names`, or none.
+        names: classes that they are of.
+        wanted: classes that they are to be of.
+        other: of a class that is not among `names`.
+    """
+    if not values:
+        return ()
+    known = dict(zip(names, values, strict=True))
+    return tuple(known.get(name, other) for name in wanted)
 
 
 class CosaNetwork(nn.Module):
