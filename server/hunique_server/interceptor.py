@@ -25,7 +25,7 @@ from hunique_server.picture_record import (
     refused_record,
 )
 from hunique_server.quota import QuotaExceededError, Quotas
-from hunique_server.unreadable import NO_MESSAGE, UNREADABLE, lenient
+from hunique_server.unreadable import lenient
 
 _WITH_PICTURES = frozenset((
     "/hunique.v1.HandFeatures/Segment",
@@ -121,7 +121,7 @@ class _Call:
         self._method = details.method
         self._metadata = _readable(details.invocation_metadata)
         self._identity: Identity | None = None
-        self._cut_short: Failure | None = None  # why a stream was not read to its end
+        self._unreadable: Failure | None = None  # of a stream: why it is not read further
 
     async def admit_token(self) -> None:
         """Find out who calls, as far as the metadata says.
@@ -148,8 +148,8 @@ class _Call:
 
         async def answer(request: Any, context: Context) -> Any:
             await self._admit(context)
-            if request is UNREADABLE:
-                await refuse(context, NO_MESSAGE)
+            if isinstance(request, Failure):
+                await refuse(context, request)
             work = behaviour(self._paced(request), context)
             del request  # see `hunique_server.calls.refuse`
             if self._method in _ACCOUNTED:
@@ -163,8 +163,8 @@ class _Call:
             async with aclosing(work) as given:
                 async for one in given:
                     yield one
-            if self._cut_short is not None:
-                await refuse(context, self._cut_short)
+            if self._unreadable is not None:
+                await refuse(context, self._unreadable)
 
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
         wrapper: Any = answers if handler.response_streaming else answer
@@ -243,11 +243,8 @@ class _Call:
 
     async def _one_by_one(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for request in requests:
-            if request is UNREADABLE:
-                self._cut_short = NO_MESSAGE
-            elif self._identity is not None and self._method in _WITH_PICTURES:
-                self._cut_short = await self._wait_for_share(self._identity)
-            if self._cut_short is not None:
+            if isinstance(request, Failure):
+                self._unreadable = request
                 return
             yield request
             del request

@@ -37,6 +37,7 @@ _REFUSED_SETTINGS = (
     "classification", "shared_memory_byte_size", "shared_memory_offset", "shared_memory_region",
 )  # fmt: skip
 _IGNORED_PREFIX = "triton_"
+_MOST_CHARACTERS = 10_000
 MAX_MASKS_BYTES = 2**30
 """Of one answer; protobuf carries less than twice as much."""
 Parameters = Mapping[str, pb.InferParameter]
@@ -103,13 +104,25 @@ class PicturesCall:
         return not _OF_ONE_PICTURE.isdisjoint(self.outputs)
 
 
-def read_call(request: pb.ModelInferRequest, manifest: Manifest) -> LooksCall | PicturesCall:
+def read_call(
+    request: pb.ModelInferRequest, manifest: Manifest, most_items: int
+) -> LooksCall | PicturesCall:
     """Understand a request to the model of a manifest.
+
+    Args:
+        request: as it was sent.
+        manifest: says what its tensors must be.
+        most_items: pictures or looks that one request may have.
 
     Raises:
         RequestError: it cannot be served.
     """
     tensor = _only_input(request, manifest)
+    if tensor.shape[0] > most_items:
+        raise RequestError(
+            f"expected at most {most_items} pictures in a request (--max-queue-items), "
+            f"found {tensor.shape[0]}"
+        )
     raw = request.raw_input_contents[0] if request.raw_input_contents else None
     check_contents(tensor, is_raw=raw is not None)
     outputs = _outputs(request, tensor.name)
@@ -206,7 +219,12 @@ def _text(parameters: Parameters, name: str) -> str:
     value = parameters.get(name, pb.InferParameter(string_param=""))
     if value.WhichOneof("parameter_choice") != "string_param":
         raise RequestError(f"expected {name} as text (string_param), found another type")
-    return value.string_param
+    text = value.string_param
+    if len(text) > _MOST_CHARACTERS:
+        raise RequestError(
+            f"expected {name} of at most {_MOST_CHARACTERS} characters, found {len(text)}"
+        )
+    return text
 
 
 def _timeout_s(parameters: Parameters) -> float | None:

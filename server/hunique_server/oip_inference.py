@@ -12,7 +12,6 @@ from hunique_models.image import check_size_bytes
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2 as v1
 from hunique_server.caller import Caller
-from hunique_server.errors import RequestError
 from hunique_server.oip_convert import (
     LooksCall,
     PicturesCall,
@@ -49,14 +48,8 @@ class Inference:
             ImageTooLargeError: more bytes than any picture may have.
             RequestError: anything else that cannot be served.
         """
-        call = read_call(request, self._segmenter.manifest)
+        call = read_call(request, self._segmenter.manifest, self.admission.max_items)
         note_items(call.count)
-        most = self.admission.max_items
-        if call.count > most:
-            raise RequestError(
-                f"expected at most {most} pictures in a request (--max-queue-items), "
-                f"found {call.count}"
-            )
         if isinstance(call, PicturesCall):
             for image in call.images:
                 check_size_bytes(len(image), self._segmenter.limits)

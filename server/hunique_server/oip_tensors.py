@@ -59,9 +59,10 @@ def read_bytes(tensor: InputTensor, raw: bytes | None) -> tuple[bytes, ...]:
     Raises:
         RequestError: not as many elements as the shape says.
     """
-    elements = tuple(tensor.contents.bytes_contents) if raw is None else _split(tensor.name, raw)
-    _check_count(tensor, len(elements))
-    return elements
+    if raw is not None:
+        return _split(tensor, raw)
+    _check_count(tensor, len(tensor.contents.bytes_contents))
+    return tuple(tensor.contents.bytes_contents)
 
 
 def check_contents(tensor: InputTensor, *, is_raw: bool) -> None:
@@ -99,7 +100,8 @@ def _check_count(tensor: InputTensor, found: int) -> None:
         )
 
 
-def _split(name: str, raw: bytes) -> tuple[bytes, ...]:
+def _split(tensor: InputTensor, raw: bytes) -> tuple[bytes, ...]:
+    """As many elements as the shape says: what is small beyond, there may be millions of."""
     elements: list[bytes] = []
     start = 0
     while start < len(raw):
@@ -108,9 +110,16 @@ def _split(name: str, raw: bytes) -> tuple[bytes, ...]:
             end += _LENGTH.unpack_from(raw, start)[0]
         if not start + _LENGTH.size <= end <= len(raw):
             raise RequestError(
-                f"expected each element of {name} behind its length in 4 bytes, little-endian; "
-                f"found {len(raw) - start} bytes for element {len(elements)} that are not so"
+                f"expected each element of {tensor.name} behind its length in 4 bytes, "
+                f"little-endian; found {len(raw) - start} bytes for element {len(elements)} that "
+                "are not so"
+            )
+        if len(elements) == tensor.shape[0]:
+            raise RequestError(
+                f"expected {len(elements)} elements in {tensor.name} of shape "
+                f"{list(tensor.shape)}, found {len(raw) - start} bytes more"
             )
         elements.append(raw[start + _LENGTH.size : end])
         start = end
+    _check_count(tensor, len(elements))
     return tuple(elements)

@@ -1,6 +1,7 @@
 """Requests of the Open Inference Protocol, understood or refused with a reason."""
 
 import re
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from hunique_server.oip_convert import (
 
 LOOK = bytes(range(256)) * 48
 """64 x 64 x 3 values."""
+MOST_ITEMS = 8
 Parameter = pb.InferParameter
 
 
@@ -46,7 +48,8 @@ def _pictures(*images: bytes, **request: Any) -> pb.ModelInferRequest:
 
 def _read(request: pb.ModelInferRequest, bundle: Bundle) -> Any:
     # as a server gets it
-    return read_call(pb.ModelInferRequest.FromString(request.SerializeToString()), bundle.manifest)
+    sent = pb.ModelInferRequest.FromString(request.SerializeToString())
+    return read_call(sent, bundle.manifest, most_items=MOST_ITEMS)
 
 
 def _typed(**contents: Any) -> dict[str, Any]:
@@ -86,6 +89,7 @@ def test_pictures_are_the_same_raw_and_typed(tiny_bundle: Bundle) -> None:
         ({"shape": [1, 3, 64, 64]}, "found [1, 3, 64, 64]"),
         ({"shape": [0, 64, 64, 3]}, "found [0, 64, 64, 3]"),
         ({"shape": [-1, 64, 64, 3]}, "found [-1, 64, 64, 3]"),
+        ({"shape": [9, 64, 64, 3]}, "at most 8 pictures in a request (--max-queue-items), found 9"),
         ({"raw_input_contents": [LOOK, LOOK]}, "for the one input or none, found 2"),
         ({"contents": {"uint_contents": [1]}}, "raw_input_contents alone, found uint_contents"),
         (_typed(fp32_contents=[0.5]), "elements of image in uint_contents, found fp32_contents"),
@@ -126,7 +130,7 @@ def test_wrong_number_or_range_of_elements_is_explained(
         (b"\x05\x00\x00\x00four", "found 8 bytes for element 0"),
         (b"\x01\x00\x00\x00a\xff\xff\xff\xffb", "found 5 bytes for element 1"),
         (b"", "expected 1 elements in encoded_image of shape [1], found 0"),
-        (b"\x01\x00\x00\x00a" * 2, "expected 1 elements in encoded_image of shape [1], found 2"),
+        (b"\x01\x00\x00\x00a" * 2, "elements in encoded_image of shape [1], found 5 bytes more"),
     ],
 )
 def test_wrong_row_of_bytes_is_explained(tiny_bundle: Bundle, raw: bytes, said: str) -> None:
@@ -134,6 +138,21 @@ def test_wrong_row_of_bytes_is_explained(tiny_bundle: Bundle, raw: bytes, said: 
     request = _pictures(b"a", raw_input_contents=[raw])
     with pytest.raises(RequestError, match=re.escape(said)):
         _read(request, tiny_bundle)
+
+
+@pytest.mark.parametrize("shape", [[1], [2**40]])
+def test_row_of_millions_of_empty_elements_is_not_walked(
+    tiny_bundle: Bundle, shape: list[int]
+) -> None:
+    """Elements beyond those that the shape names, or that a request may have, cost nothing."""
+    request = _pictures(b"a", raw_input_contents=[bytes(2**22)])
+    request.inputs[0].shape[:] = shape
+    tracemalloc.start()
+    with pytest.raises(RequestError, match=r"4194300 bytes more|at most 8 pictures"):
+        _read(request, tiny_bundle)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < 2**24  # a million elements take over 2**25
 
 
 def test_one_input_and_one_alone(tiny_bundle: Bundle) -> None:
@@ -191,6 +210,7 @@ def test_parameters_say_what_is_wanted(tiny_bundle: Bundle) -> None:
         ("detail", Parameter(string_param="finest"), "fast, standard, fine; found 'finest'"),
         ("detail", Parameter(int64_param=1), "expected detail as text"),
         ("classes", Parameter(bool_param=True), "expected classes as text"),
+        ("classes", Parameter(string_param="," * 10_001), "10000 characters, found 10001"),
     ],
 )
 def test_parameter_that_cannot_be_met_is_explained(
