@@ -3,6 +3,9 @@
 Nobody fills the server alone: whoever is inside may hold `SHARE` times what is left free, so
 that there is always room for somebody else, or for the same client's interactive pictures
 beside its bulk. Whoever holds nothing comes in wherever there is room.
+
+Who waits stands in line. What is small may pass what is large and does not fit yet, so that
+no place stays empty for long, but only so often: then everybody waits until it fits.
 """
 
 import asyncio
@@ -14,6 +17,8 @@ from hunique_server.caller import NOBODY, Caller, Priority
 
 SHARE = 3
 """What one holder may have inside, in times of what is free: alone, three quarters of all."""
+PASSED = 4
+"""Pictures that may come in before one that waits, for each of its own: it gets one in five."""
 
 
 class QueueFullError(Exception):
@@ -35,6 +40,34 @@ class _Held:
     bytes: int = 0
 
 
+@dataclass(kw_only=True, eq=False)
+class _Request:
+    """What comes in together."""
+
+    size_bytes: int
+    items: int
+    caller: Caller
+    passed: int = 0
+    """Pictures that came in while it waited, and came later."""
+
+    @property
+    def holder(self) -> tuple[str, Priority]:
+        """Whose share it is taken from."""
+        return self.caller.client, self.caller.priority
+
+    @property
+    def was_passed_enough(self) -> bool:
+        """Whether it is its turn, as soon as it fits."""
+        return self.passed >= PASSED * self.items
+
+
+@dataclass(kw_only=True, eq=False)
+class _Waiting(_Request):
+    """The same in line; its place is its own once the future has a result."""
+
+    entered: "asyncio.Future[None]"
+
+
 class Admission:
     """Counts pictures and bytes admitted and not yet answered. For one event loop.
 
@@ -51,82 +84,129 @@ class Admission:
         """Pictures inside."""
         self.bytes = 0
         """Their encoded bytes."""
-        self.waiting: list[asyncio.Future[None]] = []
-        """Who waits for room; each is woken when somebody leaves."""
+        self._line: list[_Waiting] = []
         self.mean_service_ms = 100.0
         """Moving mean of the time a picture is inside, for retry hints."""
+
+    @property
+    def waiting_items(self) -> int:
+        """Pictures that wait for room."""
+        return sum(one.items for one in tuple(self._line))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Their encoded bytes."""
+        return sum(one.size_bytes for one in tuple(self._line))
 
     @contextmanager
     def admit(self, size_bytes: int, items: int = 1, caller: Caller = NOBODY) -> Iterator[None]:
         """Room for one picture, or for several together, or an error at once.
 
         Raises:
-            QueueFullError: no room, or none for this client.
+            QueueFullError: no room, none for this client, or it is the turn of others.
         """
-        if full := self._lacks(size_bytes, items, caller):
+        request = _Request(size_bytes=size_bytes, items=items, caller=caller)
+        if hindrance := self._hindrance(request):
             # in half the time that a picture is inside, half of the places change hands
-            raise QueueFullError(full, max(10, round(self.mean_service_ms / 2)))
-        self._enter(size_bytes, items, caller)
+            raise QueueFullError(hindrance, max(10, round(self.mean_service_ms / 2)))
+        self._enter(request)
         try:
             yield
         finally:
-            self._leave(size_bytes, items, caller)
+            self._leave(request)
 
     @asynccontextmanager
     async def wait(
         self, size_bytes: int, items: int = 1, caller: Caller = NOBODY
     ) -> AsyncIterator[None]:
         """Room for one picture, or for several together, as soon as there is."""
-        while self._lacks(size_bytes, items, caller):
-            left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self.waiting.append(left)
-            try:
-                await left
-            except asyncio.CancelledError:
-                if left in self.waiting:
-                    self.waiting.remove(left)
-                raise
-        self._enter(size_bytes, items, caller)
+        entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        request = _Waiting(size_bytes=size_bytes, items=items, caller=caller, entered=entered)
+        if self._hindrance(request):
+            await self._wait_in_line(request)
+        else:
+            self._enter(request)
         try:
             yield
         finally:
-            self._leave(size_bytes, items, caller)
+            self._leave(request)
 
     def observe(self, service_s: float) -> None:
         """Learn from one answered picture."""
         self.mean_service_ms += 0.05 * (service_s * 1000 - self.mean_service_ms)
 
-    def _lacks(self, size_bytes: int, items: int, caller: Caller) -> str:
+    async def _wait_in_line(self, request: _Waiting) -> None:
+        self._line.append(request)
+        try:
+            await request.entered
+        except asyncio.CancelledError:
+            if request.entered.cancelled():
+                self._line = [one for one in self._line if one is not request]
+                self._let_in()  # whom it kept out
+            else:
+                self._leave(request)  # it was let in as it went
+            raise
+
+    def _let_in(self) -> None:
+        """Let those in, in the order of coming, whom nothing hinders any longer."""
+        line, self._line = self._line, []
+        for one in line:
+            if one.entered.done():  # given up
+                continue
+            if self._hindrance(one):
+                self._line.append(one)
+            else:
+                self._enter(one)
+                one.entered.set_result(None)
+
+    def _hindrance(self, request: _Request) -> str:
+        """Why a request does not come in now, behind those in line; nothing if it may."""
+        if lack := self._lack(request):
+            return lack
+        is_kept_out = any(self._keeps_out(one, request) for one in self._line)
+        return "others have waited for long" if is_kept_out else ""
+
+    def _keeps_out(self, earlier: _Request, later: _Request) -> bool:
+        """Whether room is kept for the earlier one.
+
+        Who lacks nothing but a larger share waits for its own pictures, and for nobody else's.
+        """
+        if not earlier.was_passed_enough:
+            return False
+        return earlier.holder == later.holder or not self._lack_of_share(earlier)
+
+    def _lack(self, request: _Request) -> str:
         """What there is too little of, or nothing."""
-        free_items = self.max_items - self.items - items
-        if free_items < 0:
+        if self.items + request.items > self.max_items:
             return "items"
-        free_bytes = self._max_bytes - self.bytes - size_bytes
-        if self.items and free_bytes < 0:
+        if self.items and self.bytes + request.size_bytes > self._max_bytes:
             return "bytes"
-        held = self._held.get((caller.client, caller.priority))
+        return self._lack_of_share(request)
+
+    def _lack_of_share(self, request: _Request) -> str:
+        held = self._held.get(request.holder)
         if held is None:
             return ""
-        if held.items + items > SHARE * free_items:
+        if held.items + request.items > SHARE * (self.max_items - self.items - request.items):
             return "items of one client"
-        return "bytes of one client" if held.bytes + size_bytes > SHARE * free_bytes else ""
+        free_bytes = self._max_bytes - self.bytes - request.size_bytes
+        return "bytes of one client" if held.bytes + request.size_bytes > SHARE * free_bytes else ""
 
-    def _enter(self, size_bytes: int, items: int, caller: Caller) -> None:
-        self.items += items
-        self.bytes += size_bytes
-        held = self._held.setdefault((caller.client, caller.priority), _Held())
-        held.items += items
-        held.bytes += size_bytes
+    def _enter(self, request: _Request) -> None:
+        for one in self._line:
+            one.passed += request.items
+        self.items += request.items
+        self.bytes += request.size_bytes
+        held = self._held.setdefault(request.holder, _Held())
+        held.items += request.items
+        held.bytes += request.size_bytes
 
-    def _leave(self, size_bytes: int, items: int, caller: Caller) -> None:
-        self.items -= items
-        self.bytes -= size_bytes
-        held = self._held[caller.client, caller.priority]
-        held.items -= items
-        held.bytes -= size_bytes
+    def _leave(self, request: _Request) -> None:
+        self.items -= request.items
+        self.bytes -= request.size_bytes
+        held = self._held[request.holder]
+        held.items -= request.items
+        held.bytes -= request.size_bytes
         if not held.items:
-            del self._held[caller.client, caller.priority]
-        for waiting in self.waiting:
-            if not waiting.done():
-                waiting.set_result(None)
-        self.waiting.clear()
+            del self._held[request.holder]
+        self._let_in()

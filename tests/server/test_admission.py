@@ -1,9 +1,9 @@
 import asyncio
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 
 import pytest
 
-from hunique_server.admission import Admission, QueueFullError
+from hunique_server.admission import PASSED, Admission, QueueFullError
 from hunique_server.caller import Caller, Priority
 
 
@@ -113,7 +113,7 @@ async def test_waiters_that_gave_up_are_forgotten() -> None:
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        assert not admission.waiting
+        assert admission.waiting_items == 0
 
 
 async def test_several_come_in_together_or_not_at_all() -> None:
@@ -184,6 +184,83 @@ async def test_stream_over_its_share_does_not_hold_up_others() -> None:
         assert order == ["few"]
     await asyncio.wait_for(asyncio.gather(*tasks), 60)
     assert order == ["few", "many", "many"]
+
+
+async def _enters(
+    admission: Admission, caller: Caller, size_bytes: int = 1, items: int = 1
+) -> AsyncExitStack:
+    stack = AsyncExitStack()
+    await stack.enter_async_context(admission.wait(size_bytes, items, caller))
+    return stack
+
+
+@pytest.mark.parametrize("scarce", ["items", "bytes"])
+@pytest.mark.parametrize("newcomers", ["wait", "ask"])
+async def test_large_request_is_not_passed_forever(scarce: str, newcomers: str) -> None:
+    """However many small ones come, one that needs most of the room gets it after some of them."""
+    admission = Admission(max_items=32 if scarce == "items" else 1000, max_bytes=32)
+    items = 24 if scarce == "items" else 1
+    came_in = 0
+
+    async def small(caller: Caller) -> None:
+        nonlocal came_in
+        while came_in < 1000 and not large.done():
+            async with AsyncExitStack() as stack:
+                with suppress(QueueFullError):
+                    if newcomers == "wait":
+                        await stack.enter_async_context(admission.wait(1, caller=caller))
+                    else:
+                        stack.enter_context(admission.admit(1, caller=caller))
+                    came_in += 1
+                await asyncio.sleep(0)
+
+    with admission.admit(16, items=16 if scarce == "items" else 1):
+        large = asyncio.create_task(_enters(admission, Caller(client="large"), 24, items))
+        await asyncio.sleep(0)
+        tasks = [asyncio.create_task(small(Caller(client=str(number)))) for number in range(16)]
+        await asyncio.sleep(0)
+    async with asyncio.timeout(60), await large:
+        assert PASSED * items <= came_in < 1000
+    await asyncio.wait_for(asyncio.gather(*tasks), 60)
+    assert (admission.items, admission.bytes, admission.waiting_items) == (0, 0, 0)
+
+
+async def test_one_that_waits_for_its_own_share_keeps_nobody_else_out() -> None:
+    """However often it was passed, others come in; its own later pictures stay behind it."""
+    admission = Admission(max_items=16, max_bytes=1000)
+    many = Caller(client="many")
+    with ExitStack() as stack:
+        assert _fill(admission, stack, many) == 12
+        large = asyncio.create_task(_enters(admission, many, items=4))
+        await asyncio.sleep(0)
+        for number in range(PASSED * 4 + 1):
+            with admission.admit(1, caller=Caller(client=str(number))):
+                pass
+        own = asyncio.create_task(_enters(admission, many))
+        await asyncio.sleep(0)
+        stack.pop_all().close()
+        await (await asyncio.wait_for(large, 60)).aclose()
+        await (await asyncio.wait_for(own, 60)).aclose()
+    assert admission.items == 0
+
+
+async def test_giving_up_lets_those_in_who_were_kept_out() -> None:
+    """Nobody waits for the sake of one who no longer does."""
+    admission = Admission(max_items=4, max_bytes=100)
+    with admission.admit(1, items=3, caller=Caller(client="first")):
+        large = asyncio.create_task(_enters(admission, Caller(client="large"), items=2))
+        await asyncio.sleep(0)
+        for number in range(PASSED * 2):
+            with admission.admit(1, caller=Caller(client=str(number))):
+                pass
+        with pytest.raises(QueueFullError, match="others"), admission.admit(1):
+            pass
+        small = asyncio.create_task(_enters(admission, Caller(client="small")))
+        await asyncio.sleep(0)
+        assert (admission.waiting_items, admission.waiting_bytes) == (3, 2)
+        large.cancel()
+        await (await asyncio.wait_for(small, 60)).aclose()
+    assert (admission.items, admission.waiting_items) == (0, 0)
 
 
 def test_time_to_come_back_does_not_grow_with_the_crowd() -> None:
