@@ -38,6 +38,8 @@ _ACCOUNTED = frozenset((
     "/inference.GRPCInferenceService/RepositoryModelUnload",
 ))  # fmt: skip
 """What changes the server, and so is told to observers although it is no picture."""
+_LOOK_AGAIN_S = 0.2
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined] # not among its annotations
 _TRACE_CONTEXT = ("traceparent", "tracestate")
 _REASONS = {
     grpc.StatusCode.UNAUTHENTICATED: "unauthenticated",
@@ -150,7 +152,7 @@ class _Call:
             await self._admit(context)
             if isinstance(request, Failure):
                 await refuse(context, request)
-            work = behaviour(self._paced(request), context)
+            work = behaviour(self._paced(request, context), context)
             del request  # see `hunique_server.calls.refuse`
             if self._method in _ACCOUNTED:
                 return await self._accounted(work, context)
@@ -158,7 +160,7 @@ class _Call:
 
         async def answers(request: Any, context: Context) -> AsyncIterator[Any]:
             await self._admit(context)
-            work = behaviour(self._paced(request), context)
+            work = behaviour(self._paced(request, context), context)
             del request
             async with aclosing(work) as given:
                 async for one in given:
@@ -237,12 +239,13 @@ class _Call:
             )
             raise self._refused(failure, identity) from None
 
-    def _paced(self, request: Any) -> Any:
-        """A stream's requests, as far as gate and messages allow, no faster than the share."""
-        return self._one_by_one(request) if self._handler.request_streaming else request
+    def _paced(self, request: Any, context: Context) -> Any:
+        """A stream's requests, as far as they can be read, no faster than gate and share allow."""
+        return self._one_by_one(context) if self._handler.request_streaming else request
 
-    async def _one_by_one(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        async for request in requests:
+    async def _one_by_one(self, context: Context) -> AsyncIterator[Any]:
+        # not by gRPC's own iterator: it keeps each request until there is another one
+        while (request := await context.read()) is not _EOF:
             if isinstance(request, Failure):
                 self._unreadable = request
                 return

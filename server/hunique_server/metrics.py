@@ -48,6 +48,8 @@ class Metrics:
             "hunique_queue_bytes", "Encoded bytes admitted and not yet answered.",
             registry=self.registry,
         )  # fmt: skip
+        self.waiting_items = self._gauge("waiting_items", "Pictures of streams that wait for room.")
+        self.waiting_bytes = self._gauge("waiting_bytes", "Their encoded bytes.")
         self.queue_looks = Gauge(
             "hunique_queue_looks", "Looks of decoded pictures that wait for their run.",
             ["priority"], registry=self.registry,

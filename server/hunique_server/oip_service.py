@@ -4,6 +4,7 @@ The Open Inference Protocol beside `hunique.v1.HandFeatures`: the same models, a
 batches, deadlines and errors.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from importlib.metadata import version
@@ -84,8 +85,10 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         """Many requests; answers in their order."""
         caller = await caller_or_refuse(context, Priority.BULK)
 
-        async def answer(request: pb.ModelInferRequest) -> pb.ModelStreamInferResponse:
-            work = self._infer_when_there_is_room(request, caller)
+        async def answer(
+            request: pb.ModelInferRequest, came_in: asyncio.Event
+        ) -> pb.ModelStreamInferResponse:
+            work = self._infer_when_there_is_room(request, caller, came_in)
             outcome = await self._calls.outcome("ModelStreamInfer", work)
             return write_stream_response(request.id, outcome)
 
@@ -94,12 +97,13 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
                 yield one
 
     async def _infer_when_there_is_room(
-        self, request: pb.ModelInferRequest, caller: Caller
+        self, request: pb.ModelInferRequest, caller: Caller, came_in: asyncio.Event
     ) -> pb.ModelInferResponse:
         with self._models.answering(request.model_name, request.model_version) as segmenter:
             inference = Inference(segmenter)
             call = inference.read(request)
             async with inference.admission.wait(call.size_bytes, call.count, caller):
+                came_in.set()
                 return await inference.answer(request.id, call, caller)
 
     def drain(self) -> None:

@@ -83,6 +83,8 @@ class Premises:
     def _watch_queues(self) -> None:
         self.metrics.queue_items.set_function(lambda: self.admission.items)
         self.metrics.queue_bytes.set_function(lambda: self.admission.bytes)
+        self.metrics.waiting_items.set_function(lambda: self.admission.waiting_items)
+        self.metrics.waiting_bytes.set_function(lambda: self.admission.waiting_bytes)
         for priority in Priority:
             gauge = self.metrics.queue_looks.labels(priority.value)
             gauge.set_function(partial(self._waiting, priority))

@@ -1,5 +1,6 @@
 """The gRPC service `hunique.v1.HandFeatures`: convert, call, convert."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 
@@ -63,8 +64,10 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
         """Many photographs; answers as they are ready."""
         ids, caller = _OpenIds(), await caller_or_refuse(context, Priority.BULK)
 
-        async def answer(request: pb.SegmentRequest) -> pb.SegmentStreamResponse:
-            work = self._segment_one_of_many(request, ids, caller)
+        async def answer(
+            request: pb.SegmentRequest, came_in: asyncio.Event
+        ) -> pb.SegmentStreamResponse:
+            work = self._segment_one_of_many(request, ids, caller, came_in)
             outcome = await self._calls.outcome("SegmentStream", work)
             return _stream_response(request.request_id, outcome)
 
@@ -73,11 +76,12 @@ class HandFeatures(pb_grpc.HandFeaturesServicer):
                 yield one
 
     async def _segment_one_of_many(
-        self, request: pb.SegmentRequest, ids: "_OpenIds", caller: Caller
+        self, request: pb.SegmentRequest, ids: "_OpenIds", caller: Caller, came_in: asyncio.Event
     ) -> pb.SegmentResponse:
         # a stream waits for room instead of failing, which slows its sender
         with self._models.answering(request.model) as segmenter, ids.reserve(request.request_id):
             async with segmenter.wait(request, caller):
+                came_in.set()
                 return await segmenter.segment(request, caller)
 
     def drain(self) -> None:

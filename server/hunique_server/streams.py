@@ -1,6 +1,9 @@
 """Streams: many requests over one call, worked on at once, within bounds.
 
-read -> place -> answer (several at once) -> answers -> caller takes one -> place free
+place -> read -> room -> answer (several at once) -> answers -> caller takes one -> place free
+
+A stream holds one request at most for which there is no room yet: it is read further when that
+one came in.
 """
 
 import asyncio
@@ -40,14 +43,15 @@ class Streams:
     async def answers(
         self,
         requests: AsyncIterator[Request],
-        answer: Callable[[Request], Awaitable[Answer]],
+        answer: Callable[[Request, asyncio.Event], Awaitable[Answer]],
         context: Context,
     ) -> AsyncGenerator[Answer, None]:
         """The answers to the requests of one stream.
 
         Args:
             requests: what the caller sends.
-            answer: answers one; never raises but when cancelled.
+            answer: answers one, and sets the event when it came in; never raises but when
+                cancelled.
             context: the call, aborted where a drain may have left requests unread.
         """
         stream = _Stream(answer)
@@ -87,15 +91,18 @@ class Streams:
         requests: AsyncIterator[Request],
         tasks: asyncio.TaskGroup,
     ) -> None:
-        """Start the work on each request, as far as there are places."""
+        """Start the work on each request, one after the other came in, as far as there are places."""
         turn = asyncio.Event()
         turn.set()
+        await stream.places.acquire()
         async for request in requests:
-            await stream.places.acquire()
-            next_turn = asyncio.Event()
-            tasks.create_task(stream.answer(request, turn, next_turn))
+            came_in, next_turn = asyncio.Event(), asyncio.Event()
+            tasks.create_task(stream.answer(request, came_in, turn, next_turn))
+            del request  # it may be answered long before there is another one
+            await came_in.wait()
             if self._ordered:
                 turn = next_turn
+            await stream.places.acquire()
 
 
 class _Stream(Generic[Request, Answer]):
@@ -105,15 +112,22 @@ class _Stream(Generic[Request, Answer]):
         answer: answers one request.
     """
 
-    def __init__(self, answer: Callable[[Request], Awaitable[Answer]]) -> None:
+    def __init__(self, answer: Callable[[Request, asyncio.Event], Awaitable[Answer]]) -> None:
         self._answer = answer
         self.answers: asyncio.Queue[Answer | None] = asyncio.Queue()
         self.places = asyncio.Semaphore(STREAM_IN_FLIGHT)
         """Free for requests; one is taken until the caller has the answer."""
 
-    async def answer(self, request: Request, turn: asyncio.Event, next_turn: asyncio.Event) -> None:
+    async def answer(
+        self,
+        request: Request,
+        came_in: asyncio.Event,
+        turn: asyncio.Event,
+        next_turn: asyncio.Event,
+    ) -> None:
         """Add the answer to one request to the answers, once it is its turn."""
-        answer = await self._answer(request)
+        answer = await self._answer(request, came_in)
+        came_in.set()  # also where it never did
         await turn.wait()
         self.answers.put_nowait(answer)
         next_turn.set()

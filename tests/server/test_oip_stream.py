@@ -80,6 +80,22 @@ async def test_stream_waits_for_room(serve: Any, small_png: bytes) -> None:
     assert not any(answer.error_message for answer in answers)
 
 
+async def test_stream_that_waits_is_seen(serve: Any, obedient: Any, small_png: bytes) -> None:
+    """What a full queue keeps from coming in is in the metrics, and gone when its caller is."""
+    served = await serve(obedient, max_queue_items=2)
+    obedient.hold()
+    streams = [_stub(served).ModelStreamInfer() for _ in range(2)]
+    for stream in streams:
+        await stream.write(_pictures(small_png, small_png))
+        await served.until("hunique_queue_items", 2)
+    await served.until("hunique_waiting_items", 2)
+    assert served.sample("hunique_waiting_bytes") == 2 * len(small_png)
+    streams[1].cancel()
+    await served.until("hunique_waiting_items", 0)
+    obedient.free.set()
+    assert not (await streams[0].read()).error_message
+
+
 async def test_stream_in_a_drain_is_answered_as_far_as_it_was_read(
     serve: Any, obedient: Any, red_png: bytes
 ) -> None:

@@ -1,8 +1,9 @@
 """SegmentStream: many pictures over one call."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable
-from contextlib import nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import grpc
@@ -186,6 +187,76 @@ async def test_stream_whose_answers_nobody_takes_is_not_read_on() -> None:
     await _whatever_can_happen()
     assert sent <= STREAM_IN_FLIGHT + 2
     assert len([answer async for answer in answers]) == 998
+
+
+class _FullSegmenter(_SimpleSegmenter):
+    """Has room for one after the other, when it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free.set()
+        self.room = asyncio.Semaphore(0)
+
+    @asynccontextmanager
+    async def wait(self, request: pb.SegmentRequest, _: Caller) -> AsyncIterator[pb.SegmentRequest]:
+        """Room for those that were let in."""
+        await self.room.acquire()
+        yield request
+
+
+class _Watched:
+    """A request of which it can be told whether anybody keeps it."""
+
+    model = ""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+
+
+async def test_stream_that_waits_for_room_is_not_read_on() -> None:
+    """What no queue counts yet is one picture of a stream; the next is read when that came in."""
+    sent = 0
+
+    async def requests() -> AsyncIterator[pb.SegmentRequest]:
+        nonlocal sent
+        for sent in range(1, 21):
+            yield pb.SegmentRequest(request_id=str(sent))
+
+    segmenter = _FullSegmenter()
+    features: Any = HandFeatures(segmenter, Metrics())  # type: ignore[arg-type]
+    answers = features.SegmentStream(requests(), _Context())
+    first = asyncio.create_task(anext(answers))
+    await _whatever_can_happen()
+    assert sent == 1
+    segmenter.room.release()
+    assert (await first).request_id == "1"
+    await _whatever_can_happen()
+    assert sent == 2
+    for _ in range(19):
+        segmenter.room.release()
+    assert len([answer async for answer in answers]) == 19
+
+
+async def test_idle_stream_keeps_nothing_of_what_was_answered() -> None:
+    """A picture that nobody counts any longer takes no memory either."""
+    kept: list[weakref.ref[_Watched]] = []
+
+    async def requests() -> AsyncIterator[_Watched]:
+        request = _Watched("1")
+        kept.append(weakref.ref(request))
+        yield request
+        del request
+        await asyncio.get_running_loop().create_future()
+
+    segmenter = _SimpleSegmenter()
+    segmenter.free.set()
+    features: Any = HandFeatures(segmenter, Metrics())  # type: ignore[arg-type]
+    answers = features.SegmentStream(requests(), _Context())
+    assert (await anext(answers)).request_id == "1"
+    await _whatever_can_happen()
+    assert kept[0]() is None
+    features.drain()
+    assert [answer async for answer in answers] == []
 
 
 @pytest.mark.parametrize(("whole", "code"), [(True, Code.OK), (False, Code.UNAVAILABLE)])
