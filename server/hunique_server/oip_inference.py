@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +13,7 @@ from hunique_models.errors import InputError
 from hunique_models.image import check_size_bytes
 from hunique_proto.inference import open_inference_pb2 as pb
 from hunique_proto.v1 import hand_features_pb2 as v1
+from hunique_server.batcher import DeadlinePassedError
 from hunique_server.caller import Caller
 from hunique_server.oip_convert import (
     LooksCall,
@@ -55,6 +58,29 @@ class Inference:
                 check_size_bytes(len(image), self._segmenter.limits)
         return call
 
+    @asynccontextmanager
+    async def in_time(self, call: Call, caller: Caller) -> AsyncIterator[Caller]:
+        """Until the call's own deadline; gRPC sees to that of its caller.
+
+        What is inside is given up then, whatever it waits for. It gets the caller with the
+        earlier deadline, so that nothing is begun that comes too late.
+
+        Raises:
+            DeadlinePassedError: it passed.
+        """
+        if call.timeout_s is None:
+            yield caller
+            return
+        own_s = time.monotonic() + call.timeout_s
+        deadline_s = own_s if caller.deadline_s is None else min(caller.deadline_s, own_s)
+        try:
+            async with asyncio.timeout_at(own_s) as limit:
+                yield replace(caller, deadline_s=deadline_s)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise DeadlinePassedError("the deadline passed before the answer was there") from None
+
     async def answer(self, request_id: str, call: Call, caller: Caller) -> pb.ModelInferResponse:
         """The answer to an admitted call.
 
@@ -67,10 +93,6 @@ class Inference:
             RequestError, InputError: it or one of its pictures cannot be served.
             DeadlinePassedError: too late.
         """
-        if call.timeout_s is not None:
-            own_s = time.monotonic() + call.timeout_s
-            least_s = own_s if caller.deadline_s is None else min(caller.deadline_s, own_s)
-            caller = replace(caller, deadline_s=least_s)
         if isinstance(call, LooksCall):
             values = await self._run(call, caller)
         else:

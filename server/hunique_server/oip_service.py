@@ -76,8 +76,9 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         with self._models.answering(request.model_name, request.model_version) as segmenter:
             inference = Inference(segmenter)
             call = inference.read(request)
-            with inference.admission.admit(call.size_bytes, call.count, caller):
-                return await inference.answer(request.id, call, caller)
+            async with inference.in_time(call, caller) as timed:
+                with inference.admission.admit(call.size_bytes, call.count, timed):
+                    return await inference.answer(request.id, call, timed)
 
     async def ModelStreamInfer(  # noqa: N802 - the name on the wire
         self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: Context
@@ -102,9 +103,12 @@ class OpenInference(pb_grpc.GRPCInferenceServiceServicer):
         with self._models.answering(request.model_name, request.model_version) as segmenter:
             inference = Inference(segmenter)
             call = inference.read(request)
-            async with inference.admission.wait(call.size_bytes, call.count, caller):
+            async with (
+                inference.in_time(call, caller) as timed,
+                inference.admission.wait(call.size_bytes, call.count, timed),
+            ):
                 came_in.set()
-                return await inference.answer(request.id, call, caller)
+                return await inference.answer(request.id, call, timed)
 
     def drain(self) -> None:
         """Read no further from any stream; what was read is still answered."""

@@ -119,6 +119,41 @@ async def test_stream_in_a_drain_is_answered_as_far_as_it_was_read(
 
 
 @pytest.mark.parametrize("kind", ["looks", "pictures"])
+async def test_timeout_ends_the_wait_for_room(
+    serve: Any, obedient: Any, small_png: bytes, kind: str
+) -> None:
+    """A request that waits in a stream is told at its time, not when a place is free."""
+    served = await serve(obedient, max_queue_items=1)
+    obedient.hold()
+    running = _stub(served).ModelInfer(_pictures(small_png))
+    await obedient.busy()
+    request = _black_look() if kind == "looks" else _pictures(small_png)
+    request.parameters["timeout"].int64_param = 1
+    stream = _stub(served).ModelStreamInfer(iter([request]), timeout=LONG_S)
+    (answer,) = [answer async for answer in stream]
+    assert "the deadline passed" in answer.error_message
+    assert not running.done()
+    assert served.sample("hunique_waiting_items") == 0
+    obedient.free.set()
+    assert (await running).outputs
+
+
+@pytest.mark.parametrize("kind", ["looks", "pictures"])
+async def test_timeout_ends_what_is_inside(
+    serve: Any, obedient: Any, small_png: bytes, kind: str
+) -> None:
+    """So it does where the picture's own run goes on."""
+    served = await serve(obedient)
+    obedient.hold()
+    request = _black_look() if kind == "looks" else _pictures(small_png)
+    request.parameters["timeout"].int64_param = 300_000
+    late = _stub(served).ModelInfer(request, timeout=LONG_S)
+    assert await asyncio.wait_for(late.code(), LONG_S) is Code.DEADLINE_EXCEEDED
+    assert not obedient.free.is_set()
+    await served.until("hunique_queue_items", 0)
+
+
+@pytest.mark.parametrize("kind", ["looks", "pictures"])
 @pytest.mark.parametrize(("timeout_us", "most_s"), [(None, 100.0), (50_000_000, 50.0)])
 async def test_earlier_of_both_deadlines_holds(
     serve: Any, small_png: bytes, kind: str, timeout_us: int | None, most_s: float,
