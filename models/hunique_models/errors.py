@@ -27,6 +27,9 @@ class HuniqueError(Exception):
 class InputError(HuniqueError):
     """The picture or the wish cannot be served."""
 
+    pixels: int = 0
+    """Those of the picture whose decoding was begun before this was found; 0: it was not begun."""
+
 
 class UnreadableImageError(InputError):
     """The bytes are no image, or a damaged one."""

@@ -147,6 +147,24 @@ def decode(data: bytes, limits: DecodeLimits) -> Picture:
         UnsupportedImageError: an image of a kind that is not decoded here.
         ImageTooLargeError: more bytes or pixels than `limits` allow.
     """
+    try:
+        return _decode_or_explain(data, limits)
+    except InputError as error:
+        error.pixels = _begun_pixels(data, limits)
+        raise
+
+
+def _begun_pixels(data: bytes, limits: DecodeLimits) -> int:
+    """Pixels that decoding begins to make, by the header; 0 where that is refused."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_pixels(image, limits)
+            return image.width * image.height
+    except Exception:  # noqa: BLE001 - decoders raise anything on damaged files
+        return 0
+
+
+def _decode_or_explain(data: bytes, limits: DecodeLimits) -> Picture:
     check_size_bytes(len(data), limits)
     if not data:
         raise UnreadableImageError("Expected an encoded image, found 0 bytes")

@@ -6,6 +6,7 @@ picture (`hunique_server.decoding_pool`).
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -15,6 +16,9 @@ from hunique_models.pipeline import Pipeline
 from hunique_models.preparing import Prepared
 from hunique_server.batcher import DeadlinePassedError
 from hunique_server.caller import Caller
+
+PixelAccount = Callable[[int], None]
+"""Takes the pixels that were decoded for a caller."""
 
 
 class DecoderCrashedError(Exception):
@@ -33,9 +37,22 @@ class Decoders(Protocol):
         ...
 
     async def prepare(
-        self, data: bytes, pipeline: Pipeline, detail: Detail, caller: Caller
+        self,
+        data: bytes,
+        pipeline: Pipeline,
+        detail: Detail,
+        caller: Caller,
+        account: PixelAccount,
     ) -> Prepared:
         """Decode an encoded image and cut its looks, as `Pipeline.prepare` does.
+
+        Args:
+            data: the encoded image.
+            pipeline: its limits and its geometry.
+            detail: how closely to look.
+            caller: who waits for it.
+            account: told how many pixels were decoded, also of a damaged picture, and also where
+                the caller has left in the meantime.
 
         Raises:
             InputError: the image cannot be served.
@@ -63,19 +80,38 @@ class ThreadDecoders:
         """Nothing to begin."""
 
     async def prepare(
-        self, data: bytes, pipeline: Pipeline, detail: Detail, caller: Caller
+        self,
+        data: bytes,
+        pipeline: Pipeline,
+        detail: Detail,
+        caller: Caller,
+        account: PixelAccount,
     ) -> Prepared:
         """As `Decoders` says."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _prepare, data, pipeline, detail, caller)
+
+        def tell(pixels: int) -> None:
+            loop.call_soon_threadsafe(account, pixels)
+
+        return await loop.run_in_executor(
+            self._threads, _prepare, data, pipeline, detail, caller, tell
+        )
 
     async def close(self) -> None:
         """Nothing to end."""
 
 
-def _prepare(data: bytes, pipeline: Pipeline, detail: Detail, caller: Caller) -> Prepared:
+def _prepare(
+    data: bytes, pipeline: Pipeline, detail: Detail, caller: Caller, tell: PixelAccount
+) -> Prepared:
     check_deadline(caller)
-    return pipeline.prepare(data, detail)
+    try:
+        prepared = pipeline.prepare(data, detail)
+    except InputError as error:
+        tell(error.pixels)
+        raise
+    tell(prepared.picture.height_px * prepared.picture.width_px)
+    return prepared
 
 
 def check_deadline(caller: Caller) -> None:

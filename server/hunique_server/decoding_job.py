@@ -77,7 +77,8 @@ def write_picture(picture: Picture) -> bytes:
 
 def write_refusal(error: InputError) -> bytes:
     """The answer for a picture that cannot be served."""
-    return json.dumps({"error": type(error).__name__, "sentence": str(error)}).encode()
+    words = {"error": type(error).__name__, "sentence": str(error), "pixels": error.pixels}
+    return json.dumps(words).encode()
 
 
 def read_answer(words: bytes, job: DecodeJob, memory: PictureMemory) -> tuple[Picture, Looks]:
@@ -89,7 +90,7 @@ def read_answer(words: bytes, job: DecodeJob, memory: PictureMemory) -> tuple[Pi
     """
     try:
         found = json.loads(words)
-        refusal = _refusal(found)
+        refusal = _refusal(found, job.limits)
         if refusal is None:
             return _read_picture(found, job, memory)
     except Exception as error:  # noqa: BLE001 - it may say anything
@@ -97,10 +98,12 @@ def read_answer(words: bytes, job: DecodeJob, memory: PictureMemory) -> tuple[Pi
     raise refusal
 
 
-def _refusal(found: dict[str, Any]) -> InputError | None:
+def _refusal(found: dict[str, Any], limits: DecodeLimits) -> InputError | None:
     if "error" not in found:
         return None
-    return _ERRORS[found["error"]](str(found["sentence"])[:_MAX_SENTENCE_CHARACTERS])
+    refusal = _ERRORS[found["error"]](str(found["sentence"])[:_MAX_SENTENCE_CHARACTERS])
+    refusal.pixels = max(0, min(int(found["pixels"]), limits.max_pixels))
+    return refusal
 
 
 def _read_picture(

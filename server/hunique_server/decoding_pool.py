@@ -11,12 +11,18 @@ import logging
 import time
 from dataclasses import dataclass
 
+from hunique_models.errors import InputError
 from hunique_models.geometry import Detail
 from hunique_models.image import DecodeLimits
 from hunique_models.pipeline import Pipeline
 from hunique_models.preparing import Prepared
 from hunique_server.caller import Caller
-from hunique_server.decoding import DecoderCrashedError, DecodingTooLongError, check_deadline
+from hunique_server.decoding import (
+    DecoderCrashedError,
+    DecodingTooLongError,
+    PixelAccount,
+    check_deadline,
+)
 from hunique_server.decoding_job import DecodeJob, NonsenseError, read_answer
 from hunique_server.decoding_memory import PictureMemory
 from hunique_server.decoding_process import (
@@ -43,6 +49,7 @@ class _Job:
     data: bytes
     order: DecodeJob
     caller: Caller
+    account: PixelAccount
     prepared: "asyncio.Future[Prepared]"
 
     def refuse(self, error: Exception) -> None:
@@ -88,7 +95,12 @@ class ProcessDecoders:
         self._places = [asyncio.create_task(self._keep(process)) for process in self._processes]
 
     async def prepare(
-        self, data: bytes, pipeline: Pipeline, detail: Detail, caller: Caller
+        self,
+        data: bytes,
+        pipeline: Pipeline,
+        detail: Detail,
+        caller: Caller,
+        account: PixelAccount,
     ) -> Prepared:
         """As `hunique_server.decoding.Decoders` says."""
         order = DecodeJob(
@@ -97,7 +109,7 @@ class ProcessDecoders:
             geometry=pipeline.manifest.geometry,
             detail=detail,
         )
-        job = _Job(data, order, caller, asyncio.get_running_loop().create_future())
+        job = _Job(data, order, caller, account, asyncio.get_running_loop().create_future())
         self._jobs.put_nowait(job)
         try:
             return await job.prepared
@@ -155,6 +167,7 @@ class ProcessDecoders:
             self._jobs.put_nowait(job)
             return "crashed"
         except TimeoutError:
+            job.account(job.order.limits.max_pixels)  # it took longer than the largest
             job.refuse(_too_long(self._timeout_s))
             return "hung"
         except ProcessEndedError:
@@ -180,8 +193,12 @@ class ProcessDecoders:
             with self._metrics.decoders_busy.track_inprogress():
                 words = await process.ask(job.order.write(), memory, self._timeout_s)
             picture, looks = read_answer(words, job.order, memory)
+        except InputError as error:
+            job.account(error.pixels)
+            raise
         finally:
             memory.close()
+        job.account(picture.height_px * picture.width_px)
         if not job.prepared.done():
             decode_ns = time.monotonic_ns() - started_ns
             job.prepared.set_result(Prepared(picture=picture, looks=looks, decode_ns=decode_ns))

@@ -1,7 +1,7 @@
 """What becomes of each picture, for those who keep account: audit log, traces, quotas.
 
     interceptor: enter_call(scope)
-    per picture: open_record -> note_pixels -> note_examined -> close_record -> observers
+    per picture: open_record -> pixel_account -> note_examined -> close_record -> observers
 
 A record holds digests, sizes and durations, never pixels or names of pictures. Where no
 scope was entered, as in tests of parts, nothing is kept.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import grpc
@@ -133,11 +134,12 @@ def open_record(method: str) -> PictureRecord | None:
     return record
 
 
-def note_pixels(count: int) -> None:
-    """So many pixels were decoded for the caller."""
+def pixel_account() -> Callable[[int], None]:
+    """Takes pixels that were decoded for this call's caller, also when the call has ended."""
     scope = _scope.get()
-    if scope is not None and scope.spend_pixels is not None:
-        scope.spend_pixels(scope.identity.name, count)
+    if scope is None or scope.spend_pixels is None:
+        return lambda _: None
+    return partial(scope.spend_pixels, scope.identity.name)
 
 
 def note_examined(response: pb.SegmentResponse) -> None:

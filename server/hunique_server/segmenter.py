@@ -28,7 +28,7 @@ from hunique_server.convert import Wish, read_wish, write_response
 from hunique_server.engines import EngineLayout, LookPixels
 from hunique_server.layout import Turn
 from hunique_server.model_statistics import ModelStatistics
-from hunique_server.picture_record import note_examined, note_pixels
+from hunique_server.picture_record import note_examined, pixel_account
 from hunique_server.premises import Premises
 from hunique_server.request_times import note_timings
 
@@ -148,9 +148,10 @@ class Segmenter:
         async with self._premises.in_work.enter(caller):
             waited_ns = time.monotonic_ns() - started_ns
             decoders = self._premises.decoders
-            prepared = await decoders.prepare(image, self._pipeline, wish.detail, caller)
+            prepared = await decoders.prepare(
+                image, self._pipeline, wish.detail, caller, pixel_account()
+            )
             self._metrics.decode_duration.observe(prepared.decode_ns / 1e9)
-            note_pixels(prepared.picture.height_px * prepared.picture.width_px)
             seen = await self._see(prepared, caller)
             (response, drawn), postprocess_ns = await loop.run_in_executor(
                 workers, self._finish, prepared, seen.result, wish, draw
@@ -171,7 +172,7 @@ class Segmenter:
             DeadlinePassedError: too late.
         """
         started_ns = time.monotonic_ns()
-        note_pixels(looks.shape[0] * looks.shape[1] * looks.shape[2])
+        pixel_account()(looks.shape[0] * looks.shape[1] * looks.shape[2])
         answer = await self._run(looks, caller)
         self._metrics.queue_duration.observe(answer.queue_ns / 1e9)
         self._metrics.inference_duration.observe(answer.run_ns / 1e9)

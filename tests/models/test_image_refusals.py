@@ -198,8 +198,23 @@ def test_samples_of_12_bits_are_refused() -> None:
 def test_cut_short_is_unreadable(container: str, share: float, whole: dict[str, bytes]) -> None:
     """A file of which any part is missing is refused, never completed with grey."""
     data = whole[container]
-    with pytest.raises(UnreadableImageError, match=r"cut short|none of these"):
+    with pytest.raises(UnreadableImageError, match=r"cut short|none of these") as refused:
         decode(data[: int(len(data) * share)], LIMITS)
+    assert refused.value.pixels in (0, 40 * 60)
+
+
+def test_refusal_says_what_was_begun(whole: dict[str, bytes]) -> None:
+    """Pixels are those that a decoder began to make; what the header alone refuses has none."""
+    begun = {
+        "cut": (whole["JPEG"][:-100], LIMITS),
+        "large": (whole["JPEG"], DecodeLimits(max_pixels=9)),
+    }
+    pixels = {}
+    for name, (data, limits) in begun.items():
+        with pytest.raises(InputError) as refused:
+            decode(data, limits)
+        pixels[name] = refused.value.pixels
+    assert pixels == {"cut": 40 * 60, "large": 0}
 
 
 @pytest.mark.parametrize("container", ["PNG", "PLAIN"])

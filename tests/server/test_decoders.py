@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import grpc
@@ -17,9 +18,12 @@ import pytest
 from PIL import Image
 
 from hunique_models.bundle import Bundle
+from hunique_models.pipeline import Pipeline
 from hunique_proto.inference import open_inference_pb2 as oip
 from hunique_proto.inference import open_inference_pb2_grpc as oip_grpc
 from hunique_proto.v1 import hand_features_pb2 as pb
+from hunique_server.quota import Quotas
+from hunique_server.security_config import SecurityConfig
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="decoder processes are there on Linux only"
@@ -101,6 +105,36 @@ async def test_processes_answer_as_threads_do(
         answers.append(found)
     assert answers[0] == answers[1]
     assert answers[0][-1][0] is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("processes", [False, True])
+async def test_what_was_decoded_is_owed_whatever_became_of_it(
+    serve: Any,
+    red_png: bytes,
+    long_png: bytes,
+    processes: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Damaged pictures, and those whose caller left, cost their pixels; what is no picture, none."""
+    owed: list[int] = []
+    monkeypatch.setattr(Quotas, "spend_pixels", lambda _quotas, _name, count: owed.append(count))
+    begun, prepare = Event(), Pipeline.prepare
+    monkeypatch.setattr(Pipeline, "prepare", lambda *rest: (begun.set(), prepare(*rest))[1])
+    security = SecurityConfig(quota_pixels_per_minute=10**9)
+    served = await serve(decoder_processes=processes, security=security)
+    for image in (b"no picture", red_png[:-50]):
+        assert await _segment(served, image) is Code.INVALID_ARGUMENT
+    assert [count for count in owed if count] == [300 * 200]
+    begun.clear()
+    call = served.stub.Segment(pb.SegmentRequest(image=long_png))
+    if processes:
+        await served.until("hunique_decoders_busy", 1)
+    else:
+        assert await asyncio.to_thread(begun.wait, LONG_S)
+    call.cancel()
+    async with asyncio.timeout(LONG_S):
+        while owed[-1] != 7000 * 7000:
+            await asyncio.sleep(0)  # waits for no time: gives way to the others
 
 
 def _inference(*images: bytes) -> oip.ModelInferRequest:

@@ -63,9 +63,12 @@ def test_answer_is_pixels_then_looks(memory: PictureMemory) -> None:
 
 def test_refusal_keeps_its_kind_and_its_sentence(memory: PictureMemory) -> None:
     """The caller hears what threads would have said."""
-    words = write_refusal(UnreadableImageError("Expected an image, found none"))
-    with pytest.raises(UnreadableImageError, match="Expected an image, found none"):
-        read_answer(words, JOB, memory)
+    refusal = UnreadableImageError("Expected an image, found none")
+    for pixels, told in ((0, 0), (12, 12), (10**12, JOB.limits.max_pixels), (-1, 0)):
+        refusal.pixels = pixels
+        with pytest.raises(UnreadableImageError, match="Expected an image, found none") as read:
+            read_answer(write_refusal(refusal), JOB, memory)
+        assert read.value.pixels == told
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def test_refusal_keeps_its_kind_and_its_sentence(memory: PictureMemory) -> None:
         json.dumps(FACTS | {"shape": [1000, 2000]}).encode(),
         json.dumps(FACTS | {"frame_count": "many"}).encode(),
         json.dumps({name: FACTS[name] for name in FACTS if name != "sha256"}).encode(),
-        json.dumps({"error": "SystemExit", "sentence": "x"}).encode(),
+        json.dumps({"error": "SystemExit", "sentence": "x", "pixels": 0}).encode(),
         json.dumps({"error": "UnreadableImageError"}).encode(),
     ],
 )  # fmt: skip

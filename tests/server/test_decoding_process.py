@@ -180,7 +180,7 @@ async def test_picture_for_a_decoder_that_has_just_ended_is_not_lost(
         assert select.select([ended], [], [], LONG_S)[0]  # and nobody else has heard of it
         os.close(ended)
         prepared = await pool.prepare(
-            red_png, Pipeline(tiny_bundle.manifest), Detail.STANDARD, NOBODY
+            red_png, Pipeline(tiny_bundle.manifest), Detail.STANDARD, NOBODY, lambda _: None
         )
         assert prepared.picture.width_px == 300
     finally:
