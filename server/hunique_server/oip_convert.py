@@ -259,19 +259,19 @@ def masks_of(labels: NDArray[np.uint8], class_count: int) -> NDArray[np.uint8]:
             f"{class_count * labels.size}; ask for labels instead"
         )
     numbers = np.arange(1, class_count + 1, dtype=np.uint8)
-    return (labels == numbers[:, None, None]).astype(np.uint8)
+    return (labels == numbers[:, None, None]).view(np.uint8)
 
 
 def write_response(
-    request_id: str, model: v1.ModelIdentity, values: Mapping[str, Value]
+    request_id: str, model: v1.ModelIdentity, values: dict[str, Value]
 ) -> pb.ModelInferResponse:
-    """The answer with its outputs in the order given."""
+    """The answer with its outputs in the order given, which are taken out of `values`."""
     response = pb.ModelInferResponse(
         model_name=model.name, model_version=model.version, id=request_id
     )
     response.parameters["model_sha256"].string_param = model.sha256
-    for name, value in values.items():
-        write_tensor(response, name, value)
+    for name in tuple(values):
+        write_tensor(response, name, values.pop(name))
     return response
 
 

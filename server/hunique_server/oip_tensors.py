@@ -84,7 +84,9 @@ def write_tensor(response: pb.ModelInferResponse, name: str, value: Value) -> No
     """Add an output to a response."""
     if isinstance(value, np.ndarray):
         response.outputs.add(name=name, datatype=_DATATYPES[value.dtype], shape=value.shape)
-        response.raw_output_contents.append(value.tobytes())
+        raw = value.tobytes()
+        del value  # of masks there are hundreds of megabytes, which are copied once more
+        response.raw_output_contents.append(raw)
         return
     response.outputs.add(name=name, datatype="BYTES", shape=[len(value)])
     response.raw_output_contents.append(

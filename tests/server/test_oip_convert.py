@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -246,6 +247,19 @@ def test_labels_and_masks_are_the_instances(
     for mask, finding in zip(masks, found.findings, strict=True):
         whole = sum((one.mask.full() for one in finding.instances), np.zeros((200, 300), np.uint8))
         assert (mask == whole).all()
+
+
+def test_masks_are_in_memory_once() -> None:
+    """Those of the largest picture are hundreds of megabytes: none is kept beside what is sent."""
+    labels = np.zeros((1000, 1000), np.uint8)
+    tracemalloc.start()
+    values = {"masks": masks_of(labels, 4)}
+    assert tracemalloc.get_traced_memory()[1] < 6 * labels.size
+    tracemalloc.stop()
+    kept = weakref.ref(values["masks"])
+    response = write_response("", v1.ModelIdentity(), values)
+    assert len(response.raw_output_contents[0]) == 4 * labels.size
+    assert kept() is None
 
 
 def test_masks_beyond_a_message_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
