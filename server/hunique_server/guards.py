@@ -14,6 +14,7 @@ from hunique_server.config import ServerConfig
 from hunique_server.config_error import ConfigError
 from hunique_server.interceptor import Door, Gate
 from hunique_server.metrics import Metrics
+from hunique_server.open_calls import OpenCalls
 from hunique_server.picture_record import Observer
 from hunique_server.quota import Quotas
 
@@ -41,7 +42,9 @@ class Guards:
             traces = _traces(config, begun)
             audit, gate = _audit(config, metrics, model_sha256, begun)
             quotas = Quotas(security.quota_requests_per_minute, security.quota_pixels_per_minute)
-            self.door = Door(access, quotas, metrics, (*traces, *audit), gate)
+            calls = OpenCalls(config.max_queue_items)
+            metrics.open_calls.set_function(lambda: calls.count)
+            self.door = Door(access, quotas, calls, metrics, (*traces, *audit), gate)
             """Every call passes it."""
             self._undo = begun.pop_all()
 

@@ -1,12 +1,12 @@
 """The one door of the server: every call of every service passes it.
 
-    access (token) -> quota -> [message is read] -> access (connection) -> quota -> handler
+    access (token) -> quota -> access (connection) -> quota -> open calls -> [message is read] -> handler
 
-What is refused by its token is refused before its message is read.
+What is refused for who sends it, or how much, is refused before its message is read.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Any
 
 import grpc
@@ -16,6 +16,7 @@ from hunique_server.calls import Context, refuse
 from hunique_server.errors import Failure
 from hunique_server.identity import Identity, act_as, identity_of
 from hunique_server.metrics import Metrics
+from hunique_server.open_calls import OpenCalls
 from hunique_server.picture_record import (
     Observer,
     PictureRecord,
@@ -25,7 +26,7 @@ from hunique_server.picture_record import (
     refused_record,
 )
 from hunique_server.quota import QuotaExceededError, Quotas
-from hunique_server.unreadable import lenient
+from hunique_server.unreadable import NO_MESSAGE, lenient
 
 _WITH_PICTURES = frozenset((
     "/hunique.v1.HandFeatures/Segment",
@@ -57,6 +58,7 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # no generic w
     Args:
         access: who may call what.
         quotas: how much.
+        open_calls: how many at once.
         metrics: where refusals are counted.
         observers: told what becomes of requests.
         gate: says why no picture is examined now, or None; None: they always are.
@@ -66,12 +68,14 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # no generic w
         self,
         access: Access,
         quotas: Quotas,
+        open_calls: OpenCalls,
         metrics: Metrics,
         observers: tuple[Observer, ...] = (),
         gate: Gate | None = None,
     ) -> None:
         self.access = access
         self.quotas = quotas
+        self.open_calls = open_calls
         self.observers = observers
         self.gate = gate
         self._metrics = metrics
@@ -123,7 +127,7 @@ class _Call:
         self._method = details.method
         self._metadata = _readable(details.invocation_metadata)
         self._identity: Identity | None = None
-        self._unreadable: Failure | None = None  # of a stream: why it is not read further
+        self._cut_short: Failure | None = None  # why a stream was not read to its end
 
     async def admit_token(self) -> None:
         """Find out who calls, as far as the metadata says.
@@ -148,28 +152,29 @@ class _Call:
             or handler.stream_stream
         )
 
-        async def answer(request: Any, context: Context) -> Any:
-            await self._admit(context)
-            if isinstance(request, Failure):
-                await refuse(context, request)
-            work = behaviour(self._paced(request, context), context)
-            del request  # see `hunique_server.calls.refuse`
-            if self._method in _ACCOUNTED:
-                return await self._accounted(work, context)
-            return await work
+        async def answer(_: Any, context: Context) -> Any:
+            async with self._let_in(context):
+                work = behaviour(await self._given(context), context)
+                if self._method in _ACCOUNTED:
+                    return await self._accounted(work, context)
+                return await work
 
-        async def answers(request: Any, context: Context) -> AsyncIterator[Any]:
-            await self._admit(context)
-            work = behaviour(self._paced(request, context), context)
-            del request
-            async with aclosing(work) as given:
-                async for one in given:
+        async def answers(_: Any, context: Context) -> AsyncIterator[Any]:
+            async with (
+                self._let_in(context),
+                aclosing(behaviour(await self._given(context), context)) as work,
+            ):
+                async for one in work:
                     yield one
-            if self._unreadable is not None:
-                await refuse(context, self._unreadable)
+                if self._cut_short is not None:
+                    await refuse(context, self._cut_short)
 
-        make = _MAKERS[handler.request_streaming, handler.response_streaming]
-        wrapper: Any = answers if handler.response_streaming else answer
+        # one message or many, they are read here, when the caller was let in
+        make, wrapper = (
+            (grpc.stream_stream_rpc_method_handler, answers)
+            if handler.response_streaming
+            else (grpc.stream_unary_rpc_method_handler, answer)
+        )
         return make(wrapper, lenient(handler.request_deserializer), handler.response_serializer)
 
     async def _accounted(self, work: Awaitable[Any], context: Context) -> Any:
@@ -179,17 +184,29 @@ class _Call:
             record = ended_record(_short(self._method), _code_of(context), identity_of(context))
             self._door.tell(record)
 
-    async def _admit(self, context: Context) -> None:
-        """Let the caller in, or end the call."""
+    @asynccontextmanager
+    async def _let_in(self, context: Context) -> AsyncIterator[None]:
+        """Let the caller in, for as long as the call is open, or end the call."""
         try:
             self._check_certificate(context)
             identity = self._identity or self._by_connection(context)
+            place = self._place_of(identity)
         except _Refused as refused:
             failure = refused.failure
         else:
-            self._enter(identity)
+            with place:
+                self._enter(identity)
+                yield
             return
         await refuse(context, failure)
+
+    def _place_of(self, identity: Identity) -> AbstractContextManager[None]:
+        if self._method not in _WITH_PICTURES:
+            return nullcontext()
+        failure = self._door.open_calls.refusal(identity.name)
+        if failure is not None:
+            raise self._refused(failure, identity)
+        return self._door.open_calls.enter(identity.name)
 
     def _check_certificate(self, context: Context) -> None:
         try:
@@ -239,15 +256,23 @@ class _Call:
             )
             raise self._refused(failure, identity) from None
 
-    def _paced(self, request: Any, context: Context) -> Any:
-        """A stream's requests, as far as they can be read, no faster than gate and share allow."""
-        return self._one_by_one(context) if self._handler.request_streaming else request
+    async def _given(self, context: Context) -> Any:
+        """What the method works on: its message, or the many of a stream; or the call ends."""
+        if self._handler.request_streaming:
+            return self._one_by_one(context)
+        request = await context.read()
+        if request is _EOF:
+            request = NO_MESSAGE
+        if isinstance(request, Failure):
+            await refuse(context, request)
+        return request
 
     async def _one_by_one(self, context: Context) -> AsyncIterator[Any]:
+        """As far as they can be read, no faster than gate and share allow."""
         # not by gRPC's own iterator: it keeps each request until there is another one
         while (request := await context.read()) is not _EOF:
             if isinstance(request, Failure):
-                self._unreadable = request
+                self._cut_short = request
                 return
             yield request
             del request
@@ -291,11 +316,3 @@ def _refusing(failure: Failure) -> Handler:
         yield b""  # never reached: makes it the handler of a stream
 
     return grpc.stream_stream_rpc_method_handler(answers)
-
-
-_MAKERS: dict[tuple[bool, bool], Any] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}

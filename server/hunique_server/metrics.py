@@ -48,6 +48,7 @@ class Metrics:
             "hunique_queue_bytes", "Encoded bytes admitted and not yet answered.",
             registry=self.registry,
         )  # fmt: skip
+        self.open_calls = self._gauge("open_calls", "Calls with pictures that are open.")
         self.waiting_items = self._gauge("waiting_items", "Pictures of streams that wait for room.")
         self.waiting_bytes = self._gauge("waiting_bytes", "Their encoded bytes.")
         self.queue_looks = Gauge(
