@@ -63,8 +63,10 @@ class LooksCall:
 
     @property
     def size_bytes(self) -> int:
-        """Of all elements."""
-        return int(np.prod(self.tensor.shape, dtype=np.int64))
+        """Of all elements, as they are held: typed ones in four bytes each."""
+        if self.raw is not None:
+            return len(self.raw)
+        return 4 * len(self.tensor.contents.uint_contents)
 
     def looks(self) -> NDArray[np.uint8]:
         """(N, S, S, 3) uint8 sRGB; where they are typed it takes its time.

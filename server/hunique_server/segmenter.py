@@ -94,8 +94,7 @@ class Segmenter:
             ImageTooLargeError: more bytes than any picture may have.
             QueueFullError: no room now.
         """
-        check_size_bytes(len(request.image), self.limits)
-        return self.admission.admit(len(request.image), caller=caller)
+        return self.admission.admit(self._checked_size(request), caller=caller)
 
     def wait(self, request: pb.SegmentRequest, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Room for a request as soon as there is.
@@ -103,8 +102,12 @@ class Segmenter:
         Raises:
             ImageTooLargeError: more bytes than any picture may have.
         """
-        check_size_bytes(len(request.image), self.limits)
-        return self.admission.wait(len(request.image), caller=caller)
+        return self.admission.wait(self._checked_size(request), caller=caller)
+
+    def _checked_size(self, request: pb.SegmentRequest) -> int:
+        size_bytes = len(request.image)  # protobuf copies it each time
+        check_size_bytes(size_bytes, self.limits)
+        return size_bytes
 
     async def segment(self, request: pb.SegmentRequest, caller: Caller) -> pb.SegmentResponse:
         """Segment an admitted request.

@@ -62,7 +62,7 @@ def test_looks_are_the_same_raw_and_typed(tiny_bundle: Bundle) -> None:
     for request in (_looks(), _looks(**_typed(uint_contents=LOOK))):
         call = _read(request, tiny_bundle)
         assert isinstance(call, LooksCall)
-        assert (call.count, call.size_bytes) == (1, len(LOOK))
+        assert (call.count, call.size_bytes) == (1, len(LOOK) * (1 if call.raw else 4))
         looks = call.looks()
         assert (looks.shape, looks.dtype) == ((1, 64, 64, 3), np.uint8)
         assert looks.tobytes() == LOOK
