@@ -1,9 +1,9 @@
 """Streams: many requests over one call, worked on at once, within bounds.
 
-place -> read -> room -> answer (several at once) -> answers -> caller takes one -> place free
+read -> place -> room -> answer (several at once) -> answers -> caller takes one -> place free
 
-A stream holds one request at most for which there is no room yet: it is read further when that
-one came in.
+A stream holds one request at most for which there is no place or no room yet: it is read further
+when that one came in.
 """
 
 import asyncio
@@ -94,15 +94,14 @@ class Streams:
         """Start the work on each request, one after the other came in, as far as there are places."""
         turn = asyncio.Event()
         turn.set()
-        await stream.places.acquire()
         async for request in requests:
+            await stream.places.acquire()
             came_in, next_turn = asyncio.Event(), asyncio.Event()
             tasks.create_task(stream.answer(request, came_in, turn, next_turn))
             del request  # it may be answered long before there is another one
             await came_in.wait()
             if self._ordered:
                 turn = next_turn
-            await stream.places.acquire()
 
 
 class _Stream(Generic[Request, Answer]):
