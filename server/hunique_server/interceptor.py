@@ -39,7 +39,6 @@ _ACCOUNTED = frozenset((
     "/inference.GRPCInferenceService/RepositoryModelUnload",
 ))  # fmt: skip
 """What changes the server, and so is told to observers although it is no picture."""
-_LOOK_AGAIN_S = 0.2
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined] # not among its annotations
 _TRACE_CONTEXT = ("traceparent", "tracestate")
 _REASONS = {
@@ -268,11 +267,14 @@ class _Call:
         return request
 
     async def _one_by_one(self, context: Context) -> AsyncIterator[Any]:
-        """As far as they can be read, no faster than gate and share allow."""
+        """A stream's requests, as far as gate and messages allow, no faster than the share."""
         # not by gRPC's own iterator: it keeps each request until there is another one
         while (request := await context.read()) is not _EOF:
             if isinstance(request, Failure):
                 self._cut_short = request
+            elif self._identity is not None and self._method in _WITH_PICTURES:
+                self._cut_short = await self._wait_for_share(self._identity)
+            if self._cut_short is not None:
                 return
             yield request
             del request
