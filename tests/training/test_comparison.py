@@ -256,16 +256,16 @@ def test_several_data_sets_make_one_table(tmp_path: Path, labelled_folder: Path)
     """By one command: rows of each with its own classes, under the other's."""
     file = labelled_folder / "labels.csv"
     told = _done(
-        tmp_path, "--set", f"hands={file}", "--set", f"rings={file}",
-        "--classes", "rings=ring,polished_nail", *_rows("cam", "cam_without_size_prior"),
+        tmp_path, "--set", f"hands={file}", "--set", f"lunules={file}",
+        "--classes", "lunules=lunule", *_rows("cam", "cam_without_size_prior"),
     )  # fmt: skip
     assert set(_table(tmp_path)) == {
-        ("hands", "cam", "0"), ("hands", "cam_without_size_prior", "0"), ("rings", "cam", "0")
+        ("hands", "cam", "0"), ("hands", "cam_without_size_prior", "0"), ("lunules", "cam", "0")
     }  # fmt: skip
     assert "| cam | hands | 1 |" in told
-    assert "| cam | rings | 1 |" in told
-    config = json.loads((tmp_path / "rings/cam/seed-0/config.json").read_text())
-    assert config["network"]["class_names"] == ["ring", "polished_nail"]
+    assert "| cam | lunules | 1 |" in told
+    config = json.loads((tmp_path / "lunules/cam/seed-0/config.json").read_text())
+    assert config["network"]["class_names"] == ["lunule"]
     assert (tmp_path / "hands/table.md").is_file()
 
 
