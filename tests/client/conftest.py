@@ -279,3 +279,17 @@ def ends() -> Callable[[int], bool]:
             os.close(handle)
 
     return wait
+
+
+@pytest.fixture
+def hand(picture: bytes, tmp_path: Path) -> Path:
+    """The picture with one tattoo as a file."""
+    path = tmp_path / "hand.png"
+    path.write_bytes(picture)
+    return path
+
+
+@pytest.fixture
+def segment(run: Callable[..., Any], server: Any) -> Callable[..., Any]:
+    """Runs `hunique-client segment` with the server for all tests."""
+    return lambda *arguments, **more: run("--server", server.address, "segment", *arguments, **more)

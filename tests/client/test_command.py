@@ -14,20 +14,6 @@ from PIL import Image
 Run = Callable[..., Any]
 
 
-@pytest.fixture
-def hand(picture: bytes, tmp_path: Path) -> Path:
-    """The picture with one tattoo as a file."""
-    path = tmp_path / "hand.png"
-    path.write_bytes(picture)
-    return path
-
-
-@pytest.fixture
-def segment(run: Run, server: Any) -> Run:
-    """Runs `hunique-client segment` with the server for all tests."""
-    return lambda *arguments, **more: run("--server", server.address, "segment", *arguments, **more)
-
-
 def test_table(segment: Run, hand: Path) -> None:
     """One picture gives a table: a row a class with status, count, score and area."""
     ended = segment(hand)

@@ -15,20 +15,6 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def hand(picture: bytes, tmp_path: Path) -> Path:
-    """The picture with one tattoo as a file."""
-    path = tmp_path / "hand.png"
-    path.write_bytes(picture)
-    return path
-
-
-@pytest.fixture
-def segment(run: Run, server: Any) -> Run:
-    """Runs `hunique-client segment` with the server for all tests."""
-    return lambda *arguments, **more: run("--server", server.address, "segment", *arguments, **more)
-
-
-@pytest.fixture
 def folder(picture_files: list[Path]) -> Path:
     """Three pictures, one of them in a sub-folder, and what is no picture."""
     folder = picture_files[0].parent
