@@ -13,7 +13,7 @@ import click
 os.environ["GRPC_VERBOSITY"] = os.environ.get("GRPC_VERBOSITY", "NONE")
 try:
     from hunique_models.errors import HuniqueError
-    from hunique_server.allocator import share_arenas
+    from hunique_server.allocator import keep_for_the_next
     from hunique_server.audit_command import audit_verify
     from hunique_server.config import ConfigError, ServerConfig
     from hunique_server.cores import usable_cores
@@ -137,8 +137,8 @@ def main(
     if context.invoked_subcommand is not None:
         return
     _configure_logging(log_level, log_format)
-    share_arenas()
     cores = usable_cores()
+    keep_for_the_next(cores)
     try:
         config = ServerConfig(
             admin_listen="" if admin_listen == "none" else admin_listen,
