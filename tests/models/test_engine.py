@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -61,6 +62,19 @@ def test_looks_of_another_size_are_an_engine_error(tiny_bundle: Bundle) -> None:
     with pytest.raises(EngineRunError, match=r"\(1, 32, 32, 3\)"):
         engine.run(np.zeros((1, 32, 32, 3), np.uint8))
     engine.warm_up()
+
+
+def test_scores_that_are_no_numbers_are_an_engine_error(
+    tiny_bundle: Bundle, tmp_path: Path, looks: np.ndarray
+) -> None:
+    """They would be below every threshold: a picture with a ring would be answered "absent"."""
+    model = onnx.load_from_string((tiny_bundle.path / "model.onnx").read_bytes())
+    model.graph.node[-1].input[1] = "zero"  # what is divided by it is NaN or infinite
+    contents = {"model.onnx": model.SerializeToString()}
+    engine = open_engine(write_bundle(tmp_path / "odd", tiny_bundle.manifest, contents))
+    for images in (np.zeros_like(looks), looks):
+        with pytest.raises(EngineRunError, match="finite scores"):
+            engine.run(images)
 
 
 @pytest.mark.parametrize("device", ["", "gpu", "cpu:0", "cuda:x", "cuda:-1", "tensorrt:1:2", "CPU"])

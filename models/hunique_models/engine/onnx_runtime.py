@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hunique_models.bundle import Bundle
-from hunique_models.engine.protocol import EngineInfo, EngineOutput
+from hunique_models.engine.protocol import EngineInfo, EngineOutput, require_numbers
 from hunique_models.errors import EngineRunError, EngineUnavailableError
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -89,7 +89,7 @@ class OnnxRuntimeEngine:
             probability, score = self._session.run(_OUTPUTS, {"image": images})
         except Exception as error:  # ONNX Runtime raises its own, undocumented classes
             raise EngineRunError(f"ONNX Runtime could not run {images.shape} looks") from error
-        return EngineOutput(probability, score)
+        return require_numbers(EngineOutput(probability, score))
 
     def warm_up(self) -> None:
         """Run one grey look."""

@@ -1,10 +1,12 @@
-"""What an engine is. A leaf module."""
+"""What an engine is, and what it may never answer."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hunique_models.errors import EngineRunError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,22 @@ class EngineOutput(NamedTuple):
     """(N, C): image-level probability as the classifier gives it, not calibrated."""
 
 
+def require_numbers(output: EngineOutput) -> EngineOutput:
+    """The same output, if every score is a number: any other would read as "absent".
+
+    Raises:
+        EngineRunError: with how many are not.
+    """
+    strange = int(np.count_nonzero(~np.isfinite(output.score)))
+    if strange:
+        raise EngineRunError(
+            f"Expected finite scores of the network, found {strange} of {output.score.size} that "
+            "are not. Half precision can overflow, and a GPU can fail: start the server anew, and "
+            "if that does not help, with --device cpu."
+        )
+    return output
+
+
 class Engine(Protocol):
     """Runs looks through a network. Runs may come from any thread.
 
@@ -47,7 +65,7 @@ class Engine(Protocol):
         An answer depends on its own look alone, whatever else is in the batch.
 
         Raises:
-            EngineRunError: the run failed.
+            EngineRunError: the run failed, or gave scores that are no numbers.
         """
         ...
 

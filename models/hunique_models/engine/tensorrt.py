@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hunique_models.bundle import Bundle
-from hunique_models.engine.protocol import EngineInfo, EngineOutput
+from hunique_models.engine.protocol import EngineInfo, EngineOutput, require_numbers
 from hunique_models.errors import EngineRunError, EngineUnavailableError
 
 ENGINE_NAME = "model.engine"
@@ -110,7 +110,7 @@ class TensorRTEngine:
         finally:
             for pointer in device.values():
                 self._cuda.cudaFree(pointer)
-        return EngineOutput(probability, score)
+        return require_numbers(EngineOutput(probability, score))
 
     def _execute(self, host: dict[str, NDArray[Any]], device: dict[str, int]) -> None:
         kind = self._cuda.cudaMemcpyKind
