@@ -37,6 +37,7 @@ from hunique_models.errors import (
     UnreadableImageError,
     UnsupportedImageError,
 )
+from hunique_models.jpeg_scans import MAX_SCANS, has_too_many_scans
 from hunique_models.signature import kind_of
 
 try:
@@ -217,6 +218,11 @@ def _decode(data: bytes, limits: DecodeLimits) -> Picture:
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     _check_pixels(image, limits)
     container = "JPEG" if image.format == "MPO" else image.format or ""
+    if container == "JPEG" and has_too_many_scans(data):
+        raise UnsupportedImageError(
+            f"Expected a photograph, found a JPEG of more than {MAX_SCANS} scans. "
+            "Save it anew with another program."
+        )
     frame_count = _frame_count(image, data)
     if container == "PNG":
         image.load()  # EXIF data may follow the pixels, and reading them would hide damage of these

@@ -18,6 +18,7 @@ from hunique_models.errors import (
     UnsupportedImageError,
 )
 from hunique_models.image import FORMATS, MAX_FRAMES, DecodeLimits, decode
+from hunique_models.jpeg_scans import MAX_SCANS
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
 
@@ -185,6 +186,21 @@ def test_a_file_of_endless_pages_is_refused() -> None:
     assert most.frame_count == MAX_FRAMES
     with pytest.raises(UnsupportedImageError, match=f"more than {MAX_FRAMES} pages"):
         decode(_tiff(1, 1, pages=20 * MAX_FRAMES), LIMITS)
+
+
+def test_a_jpeg_of_endless_scans_is_refused(encode: Encode) -> None:
+    """14 bytes have a decoder go over all pixels once more: a small file could take hours."""
+    plain = encode(Image.new("L", (64, 64)), "JPEG", progressive=True)
+    last, scans = plain[plain.rindex(b"\xff\xda") : -2], plain.count(b"\xff\xda")
+    end = b"\xff\xd9"
+    most = plain[:-2] + (MAX_SCANS - scans) * last + end
+    film = 10 * MAX_SCANS * b"\xff\xda"
+    thumbnail = b"\xff\xe1" + struct.pack(">H", len(film) + 2) + film
+    for data in (most, most + film, most[:2] + thumbnail + most[2:]):
+        assert decode(data, LIMITS).width_px == 64
+    for data in (most[:-2] + last + end, most[:-2] + last.replace(b"\xff", b"\xff\xff", 1) + end):
+        with pytest.raises(UnsupportedImageError, match=f"more than {MAX_SCANS} scans"):
+            decode(data, LIMITS)
 
 
 def test_samples_of_12_bits_are_refused() -> None:
