@@ -1,12 +1,16 @@
 """Any pixel mode and colour profile to 8-bit sRGB."""
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
+_BAND_PIXELS = 1 << 20
+"""So many are scaled or composed at once."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -42,25 +46,48 @@ def profile_name(profile: bytes | None) -> str:
 
 
 def _scaled_to_8_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
-    if image.mode == "F":
+    low, high = _range(image)
+    scaled = np.empty((image.height, image.width), np.uint8)
+    for upper, band in _bands(image):
+        values = np.asarray(band).astype(np.float64)
+        if image.mode == "F":
+            values = np.where(np.isnan(values), 0.0, (values - low) / (high - low or 1.0)) * 65535
+        elif high > 65535:
+            values = values / high * 65535
+        scaled[upper : upper + band.height] = np.clip(np.rint(values / 257), 0, 255)
+    return Image.fromarray(scaled, "L")
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """Least and greatest finite value; 0 and 0 where there is none."""
+    ends: list[float] = []
+    for _, band in _bands(image):
+        values = np.asarray(band)
         finite = values[np.isfinite(values)]
-        low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
-        values = np.where(np.isnan(values), 0.0, (values - low) / (high - low or 1.0)) * 65535
-    elif values.max(initial=0) > 65535:
-        values = values / values.max() * 65535
-    return Image.fromarray(np.clip(np.rint(values / 257), 0, 255).astype(np.uint8), "L")
+        ends += [float(finite.min()), float(finite.max())] if finite.size else []
+    return min(ends, default=0.0), max(ends, default=0.0)
 
 
 def _without_transparency(image: Image.Image) -> tuple[Image.Image, bool]:
     if image.mode == "P" and "transparency" not in image.info:
         return image.convert("RGB"), False
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        alpha = np.asarray(rgba)[..., 3]
+    if image.mode not in _WITH_ALPHA and "transparency" not in image.info:
+        return image, False
+    opaque, transparent = Image.new("RGB", image.size), False
+    for upper, band in _bands(image):
+        rgba = band.convert("RGBA")
+        transparent |= bool((np.asarray(rgba)[..., 3] < 255).any())
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB"), bool((alpha < 255).any())
-    return image, False
+        opaque.paste(Image.alpha_composite(white, rgba).convert("RGB"), (0, upper))
+    return opaque, transparent
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The picture in parts, each with its first row: all at once would take it many times over."""
+    rows = max(1, _BAND_PIXELS // image.width)
+    for upper in range(0, image.height, rows):
+        lower = min(upper + rows, image.height)
+        yield upper, image.crop((0, upper, image.width, lower))
 
 
 def _apply_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str | None]:

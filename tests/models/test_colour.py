@@ -76,6 +76,21 @@ def test_wide_integers_are_scaled() -> None:
     assert to_srgb(Image.fromarray(values), None)[0][0, :, 0].tolist() == [0, 128, 255]
 
 
+@pytest.mark.parametrize("mode", ["I", "F", "RGBA"])
+def test_parts_come_out_as_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tall pictures are scaled and composed part by part, with one range for all of them."""
+    rng = np.random.default_rng(4)
+    values = rng.integers(0, 256, (41, 37, 4), np.uint8)
+    wide = rng.integers(0, 1 << 20, (41, 37)).astype(np.float32 if mode == "F" else np.int32)
+    image = Image.fromarray(values if mode == "RGBA" else wide)
+    whole = to_srgb(image, None)
+    monkeypatch.setattr("hunique_models.colour._BAND_PIXELS", 150)
+    parts = to_srgb(image, None)
+    np.testing.assert_array_equal(parts[0], whole[0])
+    assert parts[1] == whole[1]
+    assert np.ptp(whole[0]) > 200
+
+
 def test_opaque_alpha_is_not_remarked() -> None:
     """An alpha channel that hides nothing leaves no remark."""
     pixels, remarks = to_srgb(Image.new("RGBA", (2, 2), (1, 2, 3, 255)), None)

@@ -186,3 +186,26 @@ def test_memory_returns(encode: Encode) -> None:
     for data in datas * 4:
         decode(data, LIMITS)
     assert resident_bytes() - before < 40_000_000  # one of the pictures has 36 MB
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+@pytest.mark.parametrize(("mode", "container"), [("I;16", "TIFF"), ("F", "TIFF"), ("RGBA", "PNG")])
+def test_no_mode_takes_much_more_memory(
+    mode: str, container: str, tmp_path: Path, encode: Encode
+) -> None:
+    """A small file of wide or transparent pixels does not take what several photographs do."""
+    path = tmp_path / "large"
+    path.write_bytes(encode(Image.new(mode, (3000, 2000)), container))
+    program = """if True:
+        import pathlib, re, sys
+        from hunique_models.image import DecodeLimits, decode
+        def peak():
+            status = pathlib.Path("/proc/self/status").read_text()
+            return int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024
+        data, before = pathlib.Path(sys.argv[1]).read_bytes(), peak()
+        decode(data, DecodeLimits())
+        print(peak() - before)
+    """
+    command = [sys.executable, "-c", program, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 20 * 3000 * 2000  # of RGB it is 10 bytes a pixel
