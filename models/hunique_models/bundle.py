@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hunique_models.errors import BundleDigestError, BundleFormatError
+from hunique_models.errors import BundleDigestError, BundleError, BundleFormatError
 from hunique_models.manifest import FileDigest, Manifest
 
 MANIFEST_NAME = "manifest.json"
@@ -87,6 +87,20 @@ def _refuse_strangers(path: Path, manifest: Manifest) -> None:
         )
 
 
+def _may_go(path: Path) -> bool:
+    """Whether a folder is empty, or holds a bundle, damaged or not, and nothing else."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    if not any(path.iterdir()):
+        return True
+    try:
+        manifest = Manifest.from_json((path / MANIFEST_NAME).read_text(encoding="utf-8"))
+        _refuse_strangers(path, manifest)
+    except (BundleError, OSError, UnicodeDecodeError):
+        return False
+    return True
+
+
 def digest_file(path: Path) -> FileDigest:
     """SHA-256 and size of a file."""
     with path.open("rb") as stream:
@@ -113,8 +127,11 @@ def write_bundle(
         raise BundleFormatError(
             f"{path} exists. Choose another folder, or say that it may be replaced (--force)."
         )
-    if path.exists() and not (path / MANIFEST_NAME).exists() and any(path.iterdir()):
-        raise BundleFormatError(f"{path} exists and is no bundle; it is left alone")
+    if path.exists() and not _may_go(path):
+        raise BundleFormatError(
+            f"{path} exists and is no bundle, or holds more than one; it is left alone. "
+            "Choose another folder, or remove it yourself."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

@@ -97,6 +97,31 @@ def test_other_folders_are_never_replaced(tiny_bundle: Bundle, tmp_path: Path) -
     assert (tmp_path / "diary.txt").read_text() == "keep me"
 
 
+def test_what_lies_beside_a_manifest_is_never_removed(
+    tiny_bundle: Bundle, copy: Path, tmp_path: Path
+) -> None:
+    """Many programs call a file manifest.json; a bundle with notes beside it stays, too."""
+    extension, plain, link = tmp_path / "extension", tmp_path / "plain", tmp_path / "link"
+    extension.mkdir()
+    (extension / MANIFEST_NAME).write_text('{"manifest_version": 3}')
+    (copy / "notes.txt").write_text("keep me")
+    plain.write_text("keep me")
+    link.symlink_to(tiny_bundle.path)
+    for path in (extension, copy, plain, link):
+        with pytest.raises(BundleFormatError, match="left alone"):
+            write_bundle(path, tiny_bundle.manifest, {"model.onnx": b""}, replace=True)
+    assert (copy / "notes.txt").read_text() == plain.read_text() == "keep me"
+    assert (extension / MANIFEST_NAME).exists()
+    assert link.is_symlink()
+
+
+def test_damaged_bundle_can_be_replaced(tiny_bundle: Bundle, copy: Path) -> None:
+    """A bundle of which a file is missing or changed gives way to a whole one."""
+    (copy / "model.onnx").unlink()
+    write_bundle(copy, tiny_bundle.manifest, {"model.onnx": b"graph"}, replace=True)
+    assert Bundle.open(copy).model_path.read_bytes() == b"graph"
+
+
 def test_faulty_bundle_is_not_written(tiny_bundle: Bundle, copy: Path) -> None:
     """What could not be opened again never takes the place of a good bundle."""
     faulty = dataclasses.replace(tiny_bundle.manifest, licence="")
