@@ -8,6 +8,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from importlib.resources import files
+from math import isfinite
 from typing import Any, Self
 
 import jsonschema
@@ -159,8 +160,8 @@ class Manifest:
             BundleFormatError: not JSON, not of the published schema, or at odds with itself.
         """
         try:
-            values = json.loads(text, parse_constant=_refuse_constant)
-        except ValueError as error:
+            values = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        except (ValueError, RecursionError) as error:
             raise BundleFormatError(f"manifest.json is not JSON: {error}") from error
         _check(values)
         values["geometry"] = Geometry(**_tuples(values["geometry"]))
@@ -210,6 +211,13 @@ def _check_names(manifest: Manifest) -> None:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
 
 
 def _class_spec(values: dict[str, Any]) -> ClassSpec:

@@ -103,6 +103,14 @@ def test_what_is_no_number_is_refused(values: dict[str, Any]) -> None:
         Manifest.from_json(json.dumps(values))
 
 
+def test_endless_numbers_are_refused(values: dict[str, Any]) -> None:
+    """A number too large to be one is read as infinite: with such a tolerance all tests pass."""
+    values["known_answer"]["score_tolerance"] = 0.123
+    text = json.dumps(values).replace("0.123", "1e999")
+    with pytest.raises(BundleFormatError, match="1e999"):
+        Manifest.from_json(text)
+
+
 def test_missing_field_is_refused(values: dict[str, Any]) -> None:
     """A field left out is named."""
     del values["training_data_statement"]
@@ -110,7 +118,7 @@ def test_missing_field_is_refused(values: dict[str, Any]) -> None:
         Manifest.from_json(json.dumps(values))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "null", '"tiny"'])
+@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "null", '"tiny"', "[" * 100_000])
 def test_other_json_is_refused(text: str) -> None:
     """What is no JSON object is refused like any faulty manifest."""
     with pytest.raises(BundleFormatError):
