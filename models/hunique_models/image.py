@@ -265,8 +265,19 @@ def _check_pixels(image: Image.Image, limits: DecodeLimits) -> None:
         raise UnsupportedImageError(
             f"Expected grey, RGB, CMYK, YCbCr, Lab or palette pixels, found mode {image.mode}"
         )
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and 12 in image.tag_v2.get(258, ()):
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_samples(image)
+
+
+def _check_samples(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Refuse what the decoder would give dark or as a negative."""
+    if 12 in image.tag_v2.get(258, ()):
         raise UnsupportedImageError("Expected 8, 16 or 32 bits a sample, found 12")
+    if image.tag_v2.get(262) == 0 and image.mode in ("I;16", "F"):
+        raise UnsupportedImageError(
+            "Expected grey of 16 or 32 bits with 0 for black, found 0 for white (WhiteIsZero). "
+            "Save it anew with another program."
+        )
 
 
 _MODES = frozenset(

@@ -209,6 +209,20 @@ def test_samples_of_12_bits_are_refused() -> None:
         decode(_tiff(2, 1, bits=12), LIMITS)
 
 
+@pytest.mark.parametrize("values", [np.uint16, np.float32, np.uint8])
+def test_no_negative_is_examined(values: type, encode: Encode) -> None:
+    """TIFF may count grey from white to black; what is not decoded so is refused."""
+    black_is_zero = encode(np.full((4, 4), 255, values), "TIFF")
+    tag = struct.pack("<HHI", 262, 3, 1)
+    data = black_is_zero.replace(tag + b"\1", tag + b"\0")
+    assert data != black_is_zero
+    if values is np.uint8:
+        assert not decode(data, LIMITS).pixels.any()
+    else:
+        with pytest.raises(UnsupportedImageError, match="0 for white"):
+            decode(data, LIMITS)
+
+
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 0.99])
 def test_cut_short_is_unreadable(container: str, share: float, whole: dict[str, bytes]) -> None:
