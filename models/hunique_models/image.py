@@ -135,7 +135,7 @@ def stored_frame(stream: BinaryIO) -> StoredFrame | None:
     try:
         with Image.open(stream, formats=FORMATS) as image:
             orientation = 1 if image.format == "HEIF" else _orientation(image)[0]
-            return StoredFrame(*_raw_size(image, orientation), orientation)
+            return StoredFrame(*_raw_size(image), orientation)
     except Exception:  # noqa: BLE001 - decoders raise anything on damaged files
         return None
 
@@ -227,7 +227,7 @@ def _decode(data: bytes, limits: DecodeLimits) -> Picture:
     if container == "PNG":
         image.load()  # EXIF data may follow the pixels, and reading them would hide damage of these
     orientation, remarks = _orientation(image)
-    raw_size = _raw_size(image, orientation)
+    raw_size = _raw_size(image)
     profile = image.info.get("icc_profile")
     image.load()
     if frame_count > 1:
@@ -310,8 +310,8 @@ def _orientation(image: Image.Image) -> tuple[int, list[str]]:
     return next((known for known in range(1, 9) if known == value), 1), []
 
 
-def _raw_size(image: Image.Image, orientation: int) -> tuple[int, int]:
-    """(width, height) as stored; the TIFF decoder has swapped them where it will turn."""
-    if image.format == "TIFF" and orientation >= 5:
-        return image.size[1], image.size[0]
+def _raw_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) as stored; the TIFF decoder may have swapped them to turn the picture."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return image.tag_v2[256], image.tag_v2[257]
     return image.size

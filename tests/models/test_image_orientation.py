@@ -1,14 +1,15 @@
 """Coordinates are those of the upright picture, whichever way the camera was held."""
 
+import io
 import struct
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from hunique_models.image import DecodeLimits, decode
+from hunique_models.image import DecodeLimits, decode, stored_frame
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
 
@@ -85,6 +86,19 @@ def test_orientation_in_xmp_counts(corners: NDArray[np.uint8], encode: Encode) -
     picture = decode(encode(_stored(corners, 8), "WEBP", xmp=xmp), DecodeLimits())
     np.testing.assert_array_equal(picture.pixels, corners)
     assert picture.exif_orientation == 8
+
+
+def test_tiff_with_its_orientation_in_xmp_keeps_its_stored_size(
+    corners: NDArray[np.uint8], encode: Encode
+) -> None:
+    """Its decoder swaps the sides early or late; marks of stored pixels go by those stored."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[700] = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    data = encode(_stored(corners, 6), "TIFF", tiffinfo=tags)
+    picture = decode(data, DecodeLimits())
+    np.testing.assert_array_equal(picture.pixels, corners)
+    assert (picture.raw_width_px, picture.raw_height_px, picture.exif_orientation) == (40, 60, 6)
+    assert stored_frame(io.BytesIO(data)) == (40, 60, 6)
 
 
 @pytest.mark.parametrize("value", [0, 9, 255, 65535])
