@@ -37,7 +37,7 @@ from hunique_models.errors import (
     UnreadableImageError,
     UnsupportedImageError,
 )
-from hunique_models.jpeg_scans import MAX_SCANS, has_too_many_scans
+from hunique_models.jpeg import check_scans, ends_in_grey
 from hunique_models.signature import kind_of
 
 try:
@@ -218,11 +218,8 @@ def _decode(data: bytes, limits: DecodeLimits) -> Picture:
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     _check_pixels(image, limits)
     container = "JPEG" if image.format == "MPO" else image.format or ""
-    if container == "JPEG" and has_too_many_scans(data):
-        raise UnsupportedImageError(
-            f"Expected a photograph, found a JPEG of more than {MAX_SCANS} scans. "
-            "Save it anew with another program."
-        )
+    if container == "JPEG":
+        check_scans(data)
     frame_count = _frame_count(image, data)
     if container == "PNG":
         image.load()  # EXIF data may follow the pixels, and reading them would hide damage of these
@@ -232,6 +229,8 @@ def _decode(data: bytes, limits: DecodeLimits) -> Picture:
     image.load()
     if frame_count > 1:
         remarks.append(f"only the first of {frame_count} frames or pages was examined")
+    if container == "JPEG" and ends_in_grey(image):
+        remarks.append("the last rows as stored are even grey, as where data of a file are missing")
     if container == "HEIF" and orientation != 1:
         remarks.append("the rotation that HEIF itself states was applied, not the EXIF one")
     if container not in _TURNED_BY_DECODER and orientation in _UPRIGHT:

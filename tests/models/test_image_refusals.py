@@ -18,7 +18,7 @@ from hunique_models.errors import (
     UnsupportedImageError,
 )
 from hunique_models.image import FORMATS, MAX_FRAMES, DecodeLimits, decode
-from hunique_models.jpeg_scans import MAX_SCANS
+from hunique_models.jpeg import MAX_SCANS
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
 
@@ -231,6 +231,19 @@ def test_cut_short_is_unreadable(container: str, share: float, whole: dict[str, 
     with pytest.raises(UnreadableImageError, match=r"cut short|none of these") as refused:
         decode(data[: int(len(data) * share)], LIMITS)
     assert refused.value.pixels in (0, 40 * 60)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_that_was_mended_is_remarked(mode: str, encode: Encode) -> None:
+    """Decoders take one that ends early for whole where its end is marked; half is grey then."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 48, 3), np.uint8)
+    data = encode(Image.fromarray(noise).convert(mode), "JPEG")
+    mended = decode(data[: len(data) // 2] + b"\xff\xd9", LIMITS)
+    assert (mended.pixels[-16:] == 128).all()
+    assert "even grey" in " ".join(mended.remarks)
+    even = encode(Image.new(mode, (48, 64), 0x808080 if mode == "RGB" else 128), "JPEG")
+    for whole in (data, even):
+        assert decode(whole, LIMITS).remarks == ()
 
 
 def test_refusal_says_what_was_begun(whole: dict[str, bytes]) -> None:
