@@ -269,7 +269,13 @@ def _check_pixels(image: Image.Image, limits: DecodeLimits) -> None:
 
 
 def _check_samples(image: TiffImagePlugin.TiffImageFile) -> None:
-    """Refuse what the decoder would give dark or as a negative."""
+    """Refuse what the decoder would give dark, as a negative, or of the size of a stamp."""
+    kind = image.tag_v2.get(254)
+    if isinstance(kind, int) and kind & 1 and 330 in image.tag_v2:
+        raise UnsupportedImageError(
+            "Expected a photograph, found a preview with the photograph behind it, as in raw files "
+            "of cameras (DNG, NEF, ARW). Convert the file to TIFF or JPEG."
+        )
     if 12 in image.tag_v2.get(258, ()):
         raise UnsupportedImageError("Expected 8, 16 or 32 bits a sample, found 12")
     if image.tag_v2.get(262) == 0 and image.mode in ("I;16", "F"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from hunique_models.errors import (
     ImageTooLargeError,
@@ -207,6 +207,17 @@ def test_samples_of_12_bits_are_refused() -> None:
     """TIFF of 12 bits a sample would come out dark; it is refused instead."""
     with pytest.raises(UnsupportedImageError, match="found 12"):
         decode(_tiff(2, 1, bits=12), LIMITS)
+
+
+def test_raw_files_of_cameras_are_refused(encode: Encode) -> None:
+    """They are TIFF whose first picture is a stamp: that would be answered for the photograph."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[254] = 1  # of reduced resolution
+    preview = Image.new("RGB", (160, 120))
+    assert decode(encode(preview, "TIFF", tiffinfo=tags), LIMITS).width_px == 160
+    tags[330] = 8
+    with pytest.raises(UnsupportedImageError, match=r"preview.*DNG.*Convert"):
+        decode(encode(preview, "TIFF", tiffinfo=tags), LIMITS)
 
 
 @pytest.mark.parametrize("values", [np.uint16, np.float32, np.uint8])
