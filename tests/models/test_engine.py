@@ -77,7 +77,9 @@ def test_scores_that_are_no_numbers_are_an_engine_error(
             engine.run(images)
 
 
-@pytest.mark.parametrize("device", ["", "gpu", "cpu:0", "cuda:x", "cuda:-1", "tensorrt:1:2", "CPU"])
+@pytest.mark.parametrize(
+    "device", ["", "gpu", "cpu:0", "cuda:x", "cuda:-1", "tensorrt:1:2", "CPU", "cuda:²"]
+)
 def test_unknown_device_names_are_refused(device: str, tiny_bundle: Bundle) -> None:
     """A device name with a slip is refused with the names that are understood."""
     with pytest.raises(EngineUnavailableError, match="native-tensorrt"):
