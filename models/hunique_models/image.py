@@ -99,7 +99,7 @@ class Picture:
     exif_orientation: int
     """1 to 8; 1 where the file states none."""
     frame_count: int
-    """Frames or pages; only the first is decoded."""
+    """Frames or pages; only the first is decoded, of HEIF the one that it calls primary."""
     colour_profile: str
     """Description of the embedded profile, "none" where there is none."""
     remarks: tuple[str, ...]
@@ -228,7 +228,8 @@ def _decode(data: bytes, limits: DecodeLimits) -> Picture:
     profile = image.info.get("icc_profile")
     image.load()
     if frame_count > 1:
-        remarks.append(f"only the first of {frame_count} frames or pages was examined")
+        which = f"number {image.tell() + 1}" if image.tell() else "the first"
+        remarks.append(f"only {which} of {frame_count} frames or pages was examined")
     if container == "JPEG" and ends_in_grey(image):
         remarks.append("the last rows as stored are even grey, as where data of a file are missing")
     if container == "HEIF" and orientation != 1:

@@ -133,6 +133,15 @@ def test_first_of_several_frames_is_examined(
     assert "first of 3" in " ".join(picture.remarks)
 
 
+def test_primary_picture_of_heif_is_examined(encode: Encode) -> None:
+    """HEIF names the picture that is meant; the result says which of them was examined."""
+    shades = [Image.new("RGB", (32, 32), shade) for shade in ("white", "black")]
+    data = encode(shades[0], "HEIF", save_all=True, append_images=shades[1:], primary_index=1)
+    picture = decode(data, LIMITS)
+    assert picture.pixels.max() < 8
+    assert "number 2 of 2" in " ".join(picture.remarks)
+
+
 @pytest.mark.parametrize("container", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF"])
 def test_display_p3_is_converted(container: str, encode: Encode, display_p3: bytes) -> None:
     """A Display P3 photograph, as telephones take them, is examined in sRGB."""
