@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 RESTART_PAUSE_S = 1.0
 """Before another try where no process could be started."""
 _BYTES_PER_PIXEL = 64
-"""Nearly twice what was measured: 10 to 16 for JPEG, WebP and HEIC, 37 for TIFF of floats."""
+"""Four times what was measured, 10 to 16: the limit counts addresses, not what is used of them."""
 _BASE_BYTES = 256 * 1024 * 1024
 
 
