@@ -95,7 +95,7 @@ class _Workers(click.IntRange):
 @click.option("--max-image-mib", type=click.IntRange(min=1), default=64, show_envvar=True,
               help="Largest encoded image.")  # fmt: skip
 @click.option("--max-image-megapixels", type=click.IntRange(min=1), default=80, show_envvar=True,
-              help="Largest picture; each megapixel takes about 10 MB while it is worked on.")  # fmt: skip
+              help="Largest picture; each megapixel takes up to 12 MB while it is worked on.")  # fmt: skip
 @click.option("--decoders", type=click.Choice(["threads", "processes"]), default="threads",
               show_envvar=True, help="Where pictures are decoded. processes: a picture on which a "
               "decoder crashes or hangs costs that picture and no other; takes more memory. "
