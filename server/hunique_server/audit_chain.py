@@ -125,12 +125,14 @@ def read_public_key(pem: bytes) -> Ed25519PublicKey:
     Raises:
         ConfigError: it is no Ed25519 key in PEM.
     """
-    if b"PRIVATE" in pem:
-        return read_private_key(pem).public_key()
+    private = b"PRIVATE" in pem
     try:
-        key = load_pem_public_key(pem)
-    except ValueError:
+        key = load_pem_private_key(pem, None).public_key() if private else load_pem_public_key(pem)
+    except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise ConfigError("expected an Ed25519 public key in PEM")
+        raise ConfigError(
+            "expected an Ed25519 public key in PEM, found none: nothing was verified. "
+            "openssl pkey -in KEY -pubout makes it of the key that signs"
+        )
     return key

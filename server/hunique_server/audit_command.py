@@ -28,13 +28,15 @@ def audit_verify(log: Path, key: Path | None, at_least: int) -> None:
     from hunique_server.audit_file import examine_in_use, public_key_of
     from hunique_server.config_error import ConfigError
 
+    key = key or public_key_of(log)
     try:
-        pem = (key or public_key_of(log)).read_bytes()
-        public = read_public_key(pem)
+        public = read_public_key(key.read_bytes())
         found = examine_in_use(log, public)
     except OSError as error:
         raise click.ClickException(f"cannot read {error.filename}: {error.strerror}") from error
-    except (BrokenChainError, ConfigError) as error:
+    except ConfigError as error:
+        raise click.ClickException(f"{key}: {error}") from error
+    except BrokenChainError as error:
         raise click.ClickException(f"{log}: {error}") from error
     if found.link.entries < at_least:
         raise click.ClickException(

@@ -66,6 +66,19 @@ def test_log_that_nobody_touched_is_verified(log: Path, key: Path, tmp_path: Pat
     assert "expected at least 7 entries, found 6" in said
 
 
+@pytest.mark.parametrize("pem", [b"{}", _pem(rsa.generate_private_key(65537, 2048))])
+def test_key_that_is_none_is_named_rather_than_the_log(
+    log: Path, tmp_path: Path, pem: bytes
+) -> None:
+    """A wrong file for --key does not read as if the log had been altered."""
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_bytes(pem)
+    code, said = _verify(log, "--key", str(wrong))
+    assert code == 1
+    assert f"{wrong}: expected an Ed25519 public key" in said
+    assert log.name not in said
+
+
 def _change(lines: Lines) -> Lines:
     return [line.replace(b"caller 2", b"caller 9") for line in lines]
 
