@@ -41,7 +41,7 @@ check: $(DEV) stubs-fresh ## Lint, formatting, types, import directions, fresh s
 	@echo "import-linter" && $(BIN)/lint-imports
 	@echo "All checks passed"
 
-bench: $(DEV) ## Load a private server for about a minute; RECORD=1 keeps the row
+bench: $(DEV) ## Load a private server for about three minutes; RECORD=1 keeps the row
 	@$(BIN)/python benchmarks/serving.py $(if $(RECORD),--record) $(ARGS)
 
 verify-gpu: $(if $(GPU_FOUND),$(GPU)) ## Run the tests that need an NVIDIA GPU, or say that there is none

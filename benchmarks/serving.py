@@ -3,7 +3,7 @@
     drawn hands -> JPEG -> ceilings: pipeline and engine in loops, in this process
                         -> served: a private server, closed loops of 1, 4 and 16 callers
 
-Both sides are measured by turns in one run of about two minutes, so that their ratios mean
+Both sides are measured by turns in one run of about three minutes, so that their ratios mean
 something on a machine whose speed nobody knows and which changes meanwhile. The README beside
 this file says how to read them.
 """
