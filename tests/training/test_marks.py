@@ -90,7 +90,7 @@ def test_marks_of_other_columns_are_left_out(tmp_path: Path) -> None:
         ("1", _entry("ring", "scribble", [[0.5, 0.5]]), "0 to 1"),
         ("1", _entry("ring", "box", [0.1, 0.2, "wide", 0.4]), "0 to 1"),
         ("0", _entry("background", "box", [0.1, 0.2, 0.3, 0.4]), "a box holds a class"),
-        ("0", _entry("ring", "point", [0.5, 0.5]), "labelled without it"),
+        ("0", _entry("ring", "point", [0.5, 0.5]), "a mark of ring on a picture labelled without"),
     ],
 )
 def test_marks_at_fault_are_told(tmp_path: Path, label: str, marks: str, told: str) -> None:

@@ -159,9 +159,14 @@ def resolve_marks(
 
 
 def labels_with_marks(
-    labels: tuple[bool | None, ...], marks: Iterable[Mark]
+    labels: tuple[bool | None, ...], marks: Iterable[Mark], class_names: Sequence[str]
 ) -> tuple[bool | None, ...]:
     """Image-level labels, completed: a class that is marked is on the picture.
+
+    Args:
+        labels: of each class.
+        marks: of the picture; their labels count the classes from 1.
+        class_names: as many as there are labels.
 
     Raises:
         MarkError: a class is marked that is labelled absent.
@@ -169,7 +174,9 @@ def labels_with_marks(
     completed = list(labels)
     for index in {mark.label - 1 for mark in marks if mark.label}:
         if labels[index] is False:
-            raise MarkError(f"a mark of class {index + 1} on a picture labelled without it")
+            raise MarkError(
+                f"a mark of {class_names[index]} on a picture labelled without it: take one away"
+            )
         completed[index] = True
     return tuple(completed)
 

@@ -64,7 +64,7 @@ def read_source(path: Path, class_names: Sequence[str], options: ReadingOptions)
             "Put them beside the annotations as the tool exports them."
         )
     label_file = None
-    taken = [_with_marks(picture, options.marks) for picture in pictures]
+    taken = [_with_marks(picture, options.marks, class_names) for picture in pictures]
     if found is LABEL_CSV:
         file = label_file_of(path)
         as_named = class_columns(file, reading.vocabulary) == tuple(class_names)
@@ -103,11 +103,13 @@ def take_source(
     return dataclasses.replace(read_source(file, class_names, options), drawn=True)
 
 
-def _with_marks(picture: LabelledPicture, kinds: Sequence[str]) -> LabelledPicture:
+def _with_marks(
+    picture: LabelledPicture, kinds: Sequence[str], class_names: Sequence[str]
+) -> LabelledPicture:
     """The picture with its marks of these kinds alone, and the labels that follow from them."""
     marks = tuple(mark for mark in picture.marks if mark.kind in kinds)
     try:
-        labels = labels_with_marks(picture.labels, marks)
+        labels = labels_with_marks(picture.labels, marks, class_names)
     except MarkError as error:
         raise DataError(f"{picture.path}: {error}") from error
     return dataclasses.replace(picture, marks=marks, labels=labels)
