@@ -47,6 +47,13 @@ def test_the_figures_are_those_of_the_colour_rule(validate: Validate, tmp_path: 
     assert (worst["class_name"], worst["fault"], worst["row"]) == ("ring", "false alarm", 9)
 
 
+def test_figures_without_intervals_stand_alone(validate: Validate) -> None:
+    """The lines on the terminal hold a value and no brackets of nan."""
+    said = validate("--resamples", "0").stderr
+    assert re.search(r"^tattoo +IoU 0\.\d{3} +image-level F1 1\.000$", said, re.MULTILINE), said
+    assert "nan" not in said
+
+
 def test_false_alarms_tell_hands_from_backgrounds(validate: Validate, tmp_path: Path) -> None:
     """The mislabelled ring is on a hand; backgrounds of `train` are added on request."""
     validate()

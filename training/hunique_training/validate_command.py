@@ -1,5 +1,6 @@
 """`hunique-train validate`: a report of a served bundle on labelled pictures, anyone's."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -109,4 +110,5 @@ def _short(measured: Measured) -> str:
     if measured.missing:
         return measured.missing
     figure = measured.figure
-    return f"{figure.value:.3f} [{figure.low:.2f} {figure.high:.2f}]"
+    interval = "" if math.isnan(figure.low) else f" [{figure.low:.2f} {figure.high:.2f}]"
+    return f"{figure.value:.3f}{interval}"
