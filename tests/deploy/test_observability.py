@@ -148,6 +148,15 @@ def test_server_exposes_every_metric_asked_for(deploy: Path) -> None:
     assert asked <= exposed
 
 
+def test_page_has_every_metric_with_its_kind(deploy: Path) -> None:
+    """docs/metrics.md lists what /metrics shows under our name, no more and no less."""
+    page = (deploy.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(hunique_\w+)` \| (\w+)", page, flags=re.MULTILINE))
+    families = [family for family in Metrics().registry.collect() if "hunique" in family.name]
+    total = {"counter": "_total"}
+    assert listed == {family.name + total.get(family.type, ""): family.type for family in families}
+
+
 def test_promtool_accepts_the_exposition() -> None:
     """Names, units and help texts of the metrics follow Prometheus' own rules."""
     promtool = shutil.which("promtool")
