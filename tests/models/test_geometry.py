@@ -31,7 +31,14 @@ def test_looks_cover_every_pixel(height: int, width: int, detail: Detail) -> Non
             assert edges[0] == 0
             assert edges[-1] + side_px >= length_px - 0.01
             assert all(b - a < side_px for a, b in pairwise(edges))
-    assert len(looks) <= 1 + 9 + 49 + 121
+    assert len(looks) <= 1 + 9 + 36 + 121
+
+
+@pytest.mark.parametrize(("detail", "most"), [("fast", 1), ("standard", 11), ("fine", 168)])
+def test_looks_are_at_most_as_many_as_pages_say(detail: str, most: int) -> None:
+    """As the bundled model looks; a square of this side has the most (docs/client.md)."""
+    geometry = Geometry(overview_zoom=5 / 7, max_tile_zoom=2.0)
+    assert len(plan_looks(3546, 3546, geometry, Detail(detail))) == most
 
 
 @pytest.mark.parametrize(
