@@ -53,6 +53,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 FORMATS = (*_PILLOW_FORMATS, "HEIF") if pillow_heif else _PILLOW_FORMATS
 """Container formats that are decoded."""
+DECODER_VERSIONS = {"libheif": str(pillow_heif.libheif_version())} if pillow_heif else {}
+"""What decodes beside Pillow, and which."""
 _TURNED_BY_DECODER = ("TIFF", "HEIF")
 ORIENTATION_TAG = 0x0112
 MAX_FRAMES = 1000

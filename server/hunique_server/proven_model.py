@@ -16,6 +16,7 @@ import PIL
 
 from hunique_models.bundle import Bundle
 from hunique_models.engine import Engine, EngineInfo
+from hunique_models.image import DECODER_VERSIONS
 from hunique_proto.v1 import hand_features_pb2 as pb
 from hunique_server.config import ServerConfig
 from hunique_server.engines import EngineLayout, Engines
@@ -74,6 +75,7 @@ def _identity(bundle: Bundle, info: EngineInfo) -> pb.ModelIdentity:
             "numpy": np.__version__,
             "opencv": cv2.__version__,
             "pillow": PIL.__version__,
+            **DECODER_VERSIONS,
             "grpcio": grpc.__version__,
             **info.runtime_versions,
         },
