@@ -68,7 +68,7 @@ class Metrics:
 
     def _count_outcomes(self) -> None:
         self.rejected = Counter(
-            "hunique_rejected_total", "Pictures refused before any work, by reason.",
+            "hunique_rejected_total", "Pictures refused, by reason.",
             ["reason"], registry=self.registry,
         )  # fmt: skip
         self.turned_away = Counter(
