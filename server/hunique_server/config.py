@@ -80,8 +80,8 @@ class ServerConfig:
             raise ConfigError("expected at least one address to listen on, found none")
         if self.max_queue_bytes < self.max_image_bytes:
             raise ConfigError(
-                f"max_queue_bytes ({self.max_queue_bytes}) must hold at least one image of "
-                f"max_image_bytes ({self.max_image_bytes})"
+                f"--max-queue-mib must hold at least one image of --max-image-mib: expected "
+                f"{self.max_image_bytes / 2**20:g} or more, found {self.max_queue_bytes / 2**20:g}"
             )
         for address in self.listen:
             if not is_unix(address) and not is_host_and_port(address):

@@ -145,7 +145,7 @@ def test_admin_port_can_be_left_out(
     [
         (["--listen", "50051"], "expected HOST:PORT or unix:PATH, found '50051'"),
         (["--admin-listen", "unix:/run/a"], "expected HOST:PORT, found 'unix:/run/a'"),
-        (["--max-image-mib", "600"], "must hold at least one image"),
+        (["--max-image-mib", "600"], "of --max-image-mib: expected 600 or more, found 512"),
         (["--max-batch", "0"], "--max-batch"),
         (["--load", "a"], "--load names models of a repository"),
         (["--model-repository", "/nowhere"], "expected a folder of bundles, found none at"),
