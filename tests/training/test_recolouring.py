@@ -9,7 +9,7 @@ from hunique_training.config import TrainConfig
 from hunique_training.data.views import ViewConfig
 from hunique_training.second_stage.config import SecondStageConfig, second_stage
 from hunique_training.second_stage.recolouring import recoloured
-from hunique_training.second_stage.views import Appearance, labelled_crop
+from hunique_training.second_stage.views import labelled_crop
 
 SIDE = 128
 SKIN, POLISH, GOLD = (200, 160, 140), (150, 30, 40), (190, 150, 60)
@@ -63,9 +63,7 @@ def test_nothing_changes_unless_told(any_colour: tuple[bool, ...]) -> None:
     plain = ViewConfig(size_px=SIDE, scale_low=1, scale_high=1, quarter_turn_probability=0,
                        blur_probability=0)  # fmt: skip
     for seed in range(4):
-        crop = labelled_crop(
-            pixels, labels, plain, np.random.default_rng(seed), Appearance(any_colour=any_colour)
-        )
+        crop = labelled_crop(pixels, labels, plain, np.random.default_rng(seed), any_colour)
         mirrored = pixels[:, ::-1]
         assert np.array_equal(crop.weak, pixels) or np.array_equal(crop.weak, mirrored)
 
@@ -77,9 +75,7 @@ def test_crops_are_sometimes_recoloured() -> None:
                        blur_probability=0)  # fmt: skip
     other = 0
     for seed in range(20):
-        crop = labelled_crop(
-            pixels, labels, plain, np.random.default_rng(seed), Appearance(any_colour=(False, True))
-        )
+        crop = labelled_crop(pixels, labels, plain, np.random.default_rng(seed), (False, True))
         nail = crop.weak[crop.labels == 2]
         other += bool(np.abs(nail.mean(axis=0) - pixels[labels == 2].mean(axis=0)).max() > 8)
     assert 5 <= other <= 15
@@ -88,6 +84,6 @@ def test_crops_are_sometimes_recoloured() -> None:
 def test_polish_of_hands_comes_in_any_colour_and_is_kept_in_the_configuration() -> None:
     """The preset of hands says so of polish; a configuration read back is the same."""
     config = second_stage("efficientnet_lite0", TrainConfig().network.class_names)
-    flags = dict(zip(config.network.class_names, config.appearance.any_colour, strict=True))
+    flags = dict(zip(config.network.class_names, config.any_colour_classes, strict=True))
     assert [name for name, is_any in flags.items() if is_any] == ["polished_nail"]
     assert SecondStageConfig.from_dict(json.loads(config.to_json())) == config

@@ -10,10 +10,8 @@ from hunique_training.config import TrainConfig
 from hunique_training.data.views import ViewConfig
 from hunique_training.network.cosa import NetworkConfig
 from hunique_training.network.registry import decoder_for
-from hunique_training.second_stage.views import Appearance
 
 _ANY_COLOUR = frozenset({"polished_nail"})
-_LIKE_GLARE = frozenset({"lunule"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +49,9 @@ class SecondStageConfig:
     otherwise all pixels weigh alike."""
     background_slot: bool = True
     """Whether pictures without hands have a slot of their own among those of the classes."""
-    appearance: Appearance = field(default_factory=Appearance)
-    """What is known of how classes look, for views of them."""
+    any_colour_classes: tuple[bool, ...] = ()
+    """By class: whether it comes in any colour, and so may get another one in training; () for
+    none."""
     label_stride_px: int = 2
     """Pixels are compared on a grid of so many pixels of the crop."""
     seed: int = 0
@@ -76,13 +75,9 @@ class SecondStageConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of `dataclasses.asdict`, lists read as tuples."""
-        parts: dict[str, type[Any]] = {
-            "network": NetworkConfig,
-            "views": ViewConfig,
-            "appearance": Appearance,
-        }
-        built = {name: kind(**_tuples(values.get(name, {}))) for name, kind in parts.items()}
-        return cls(**{**values, **built})
+        parts: dict[str, type[Any]] = {"network": NetworkConfig, "views": ViewConfig}
+        built = {name: kind(**_tuples(values[name])) for name, kind in parts.items()}
+        return cls(**{**_tuples(values), **built})
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
@@ -108,10 +103,7 @@ def second_stage(encoder: str, class_names: tuple[str, ...]) -> SecondStageConfi
     )
     base = SecondStageConfig(
         network=network,
-        appearance=Appearance(
-            any_colour=tuple(name in _ANY_COLOUR for name in class_names),
-            like_glare=tuple(name in _LIKE_GLARE for name in class_names),
-        ),
+        any_colour_classes=tuple(name in _ANY_COLOUR for name in class_names),
     )
     if network.decoder == "fine":
         return base

@@ -5,7 +5,7 @@ carried along: never mixed by interpolation, ignored where the crop shows no pic
 not taken away beforehand, as the first stage may (`ViewConfig.degrade_probability`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,23 +19,10 @@ from hunique_training.data.views import (
     strong_colour,
 )
 from hunique_training.losses.cam_to_segmentation import IGNORE
-from hunique_training.second_stage.glare import with_glare
 from hunique_training.second_stage.recolouring import recoloured
 
 RECOLOUR_PROBABILITY = 0.5
 """How often features that come in any colour get another one."""
-GLARE_PROBABILITY = 0.4
-"""How often light is mirrored where a feature may be taken for it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Appearance:
-    """What is known of how classes look, each () where nothing is."""
-
-    any_colour: tuple[bool, ...] = ()
-    """By class: whether it comes in any colour, and so may get another one in training."""
-    like_glare: tuple[bool, ...] = ()
-    """By class: whether reflections may be taken for it, so that some are drawn beside it."""
 
 
 class LabelledCrop(NamedTuple):
@@ -56,7 +43,7 @@ def labelled_crop(
     labels: NDArray[np.uint8],
     config: ViewConfig,
     rng: np.random.Generator,
-    appearance: Appearance = Appearance(),
+    any_colour: Sequence[bool] = (),
 ) -> LabelledCrop:
     """Cut one random crop of (H, W, 3) uint8 pixels and of their (H, W) uint8 labels.
 
@@ -65,14 +52,12 @@ def labelled_crop(
         labels: 0 background, 1 to C, 255 ignored.
         config: sizes and probabilities.
         rng: draws them.
-        appearance: of the classes.
+        any_colour: by class, whether it may get another colour; () for none.
     """
     crop = random_crop(pixels.shape[0], pixels.shape[1], config, rng)
     weak = crop.of_picture(pixels, config.pad_value)
     cut = crop.of_labels(labels, IGNORE)
-    if any(appearance.any_colour) and rng.random() < RECOLOUR_PROBABILITY:
-        weak = recoloured(weak, cut, appearance.any_colour, rng)
-    if any(appearance.like_glare) and rng.random() < GLARE_PROBABILITY:
-        weak = with_glare(weak, cut, appearance.like_glare.index(True) + 1, rng)
+    if any(any_colour) and rng.random() < RECOLOUR_PROBABILITY:
+        weak = recoloured(weak, cut, any_colour, rng)
     weak = sometimes_blurred(weak, config, rng)
     return LabelledCrop(weak, strong_colour(weak, rng), cut, crop.box)
