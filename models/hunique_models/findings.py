@@ -22,6 +22,10 @@ from hunique_models.regions import Region, examined_area_px
 MIN_SIDE_PX = 32
 """Pictures with a shorter side below this are not assessable."""
 
+MAX_INSTANCES = 200
+"""As many areas of a class are listed: each costs milliseconds on a large photograph, and a map like
+noise has thousands. A hand has five nails."""
+
 
 class Status(StrEnum):
     """Whether a feature is on the picture; a closed list."""
@@ -65,7 +69,9 @@ class ClassFinding:
     presence_threshold: float = 0.0
     """Score from which it counts as present."""
     instances: tuple[Instance, ...] = ()
-    """Largest first; empty unless present."""
+    """Largest first, at most `MAX_INSTANCES`; empty unless present."""
+    left_out: int = 0
+    """Areas that are not among them, because they are smaller than as many others."""
 
 
 def calibrated_score(raw: float, calibration: Calibration) -> float:
@@ -135,27 +141,38 @@ def _assess(
     regions: Sequence[Region],
 ) -> ClassFinding:
     score = calibrated_score(float(raw_score), spec.calibration)
-    instances: tuple[Instance, ...] = ()
+    masks: list[Mask] = []
     if score >= spec.presence_threshold:
-        instances = _instances(index, spec, pixels, probability, regions)
+        own = _enlarged(probability[index], *pixels.shape[:2])
+        masks = _masks(index, spec, own, probability, regions)
+    instances = tuple(
+        Instance(
+            index=number,
+            score=_mean_probability(one, own),
+            mask=one,
+            measurements=measure(one, pixels),
+        )
+        for number, one in enumerate(masks[:MAX_INSTANCES], start=1)
+    )
     return ClassFinding(
         name=spec.name,
         status=Status.PRESENT if instances else Status.ABSENT,
         score=score,
         presence_threshold=spec.presence_threshold,
         instances=instances,
+        left_out=len(masks) - len(instances),
     )
 
 
-def _instances(
+def _masks(
     index: int,
     spec: ClassSpec,
-    pixels: NDArray[np.uint8],
+    own: NDArray[np.uint8],
     probability: NDArray[np.uint8],
     regions: Sequence[Region],
-) -> tuple[Instance, ...]:
-    height, width = pixels.shape[:2]
-    own = _enlarged(probability[index], height, width)
+) -> list[Mask]:
+    """The areas of a class, largest first; `own` is its map at the picture's size."""
+    height, width = own.shape
     mask = (own >= max(1, round(spec.pixel_threshold * 255))).astype(np.uint8)
     for other in range(len(probability)):
         if other != index:
@@ -164,20 +181,11 @@ def _instances(
             mask &= (own > rival if other < index else own >= rival).astype(np.uint8)
     share = spec.min_area_share
     smallest_px = min([height * width, *(region.area_px for region in regions)])
-    masks = [
+    return [
         one
         for one in components(mask, round(share * smallest_px))
         if one.area_px >= round(share * _examined_px(one, regions))
     ]
-    return tuple(
-        Instance(
-            index=number,
-            score=_mean_probability(one, own),
-            mask=one,
-            measurements=measure(one, pixels),
-        )
-        for number, one in enumerate(masks, start=1)
-    )
 
 
 def _examined_px(mask: Mask, regions: Sequence[Region]) -> int:

@@ -47,7 +47,13 @@ class PictureFindings:
             for one in self.findings
             if one.status is Status.ABSENT and one.score >= one.presence_threshold
         ]
-        return (*self.picture.remarks, *lost)
+        many = [
+            f"{one.name}: {one.left_out} more areas are not listed, each smaller than the "
+            f"{len(one.instances)} that are"
+            for one in self.findings
+            if one.left_out
+        ]
+        return (*self.picture.remarks, *lost, *many)
 
 
 class Pipeline:

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from hunique_models.bundle import Bundle
 from hunique_models.errors import UnknownClassError
-from hunique_models.findings import MIN_SIDE_PX, Status, calibrated_score, check_classes, find
+from hunique_models.findings import (
+    MAX_INSTANCES,
+    MIN_SIDE_PX,
+    Status,
+    calibrated_score,
+    check_classes,
+    find,
+)
 from hunique_models.manifest import Calibration, Manifest
 
 GREY = np.full((100, 120, 3), 128, np.uint8)
@@ -58,6 +65,17 @@ def test_pixel_threshold_is_inclusive(manifest: Manifest) -> None:
     lenient = _with(manifest, 0, pixel_threshold=0.0)
     tattoo, *_ = find(GREY, _maps(tattoo=1), CERTAIN, lenient)
     assert tattoo.instances[0].mask.area_px == 400
+
+
+def test_maps_like_noise_list_their_largest_areas(manifest: Manifest) -> None:
+    """Of more areas than a hand could have the largest are listed, and the rest is counted."""
+    maps = np.zeros((4, 100, 120), np.uint8)
+    maps[1, ::4, ::4] = 255  # 750 dots, two of them larger
+    maps[1, 40:43, 40:43] = maps[1, 80:82, 80:82] = 255
+    ring = find(GREY, maps, CERTAIN, manifest)[1]
+    areas = [one.mask.area_px for one in ring.instances]
+    assert areas == [9, 4] + [1] * (MAX_INSTANCES - 2)
+    assert ring.left_out == 750 - MAX_INSTANCES
 
 
 def test_instances_are_numbered_by_size(manifest: Manifest) -> None:

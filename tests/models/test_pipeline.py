@@ -203,3 +203,14 @@ def test_a_class_that_is_seen_and_not_outlined_is_told(
     (told,) = found.remarks
     assert told.startswith("tattoo: the score 1.000 reaches the threshold 0.500")
     assert Pipeline(manifest).segment(encode(red_square), engine).remarks == ()
+
+
+def test_areas_that_are_not_listed_are_told(
+    red_square: np.ndarray, tiny_bundle: Bundle, engine: Engine, encode: Encode
+) -> None:
+    """A reader learns that there was more than what is listed."""
+    found = Pipeline(tiny_bundle.manifest).segment(encode(red_square), engine)
+    first, *others = found.findings
+    noisy = dataclasses.replace(found, findings=(dataclasses.replace(first, left_out=7), *others))
+    (told,) = noisy.remarks
+    assert told.startswith("tattoo: 7 more areas are not listed, each smaller than the 1 that are")
