@@ -52,6 +52,11 @@ class _Job:
     account: PixelAccount
     prepared: "asyncio.Future[Prepared]"
 
+    def fail(self, error: Exception) -> None:
+        """Refuse a picture that cost a process, which is owed as the largest one that is allowed."""
+        self.account(self.order.limits.max_pixels)
+        self.refuse(error)
+
     def refuse(self, error: Exception) -> None:
         """Tell the caller, if there still is one."""
         if not self.prepared.done():
@@ -167,14 +172,13 @@ class ProcessDecoders:
             self._jobs.put_nowait(job)
             return "crashed"
         except TimeoutError:
-            job.account(job.order.limits.max_pixels)  # it took longer than the largest
-            job.refuse(_too_long(self._timeout_s))
+            job.fail(_too_long(self._timeout_s))
             return "hung"
         except ProcessEndedError:
-            job.refuse(_crashed(await process.end()))
+            job.fail(_crashed(await process.end()))
             return "crashed"
         except NonsenseError as error:
-            job.refuse(_crashed(str(error)))
+            job.fail(_crashed(str(error)))
             return "crashed"
         except asyncio.CancelledError:
             job.prepared.cancel()

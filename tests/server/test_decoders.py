@@ -160,10 +160,16 @@ async def test_processes_answer_as_threads_do_in_the_open_inference_protocol(
 
 
 async def test_crash_costs_one_request_of_the_open_inference_protocol(
-    serve: Any, red_png: bytes, long_png: bytes
+    serve: Any, red_png: bytes, long_png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller is told that it was the decoder."""
-    served = await serve(decoder_processes=True)
+    """The caller is told that it was the decoder, and owes as much as the largest picture."""
+    owed: list[int] = []
+    monkeypatch.setattr(Quotas, "spend_pixels", lambda _quotas, _name, count: owed.append(count))
+    served = await serve(
+        decoder_processes=True,
+        max_image_pixels=60_000_000,
+        security=SecurityConfig(quota_pixels_per_minute=10**9),
+    )
     inference: Any = oip_grpc.GRPCInferenceServiceStub(served.channel)
     call = inference.ModelInfer(_inference(long_png))
     stopped = await _stop_at_work(_decoders_of(os.getpid()), 1)
@@ -171,6 +177,7 @@ async def test_crash_costs_one_request_of_the_open_inference_protocol(
     _signal(stopped, signal.SIGCONT)
     assert await asyncio.wait_for(call.code(), LONG_S) is Code.INTERNAL
     assert "SIGSEGV" in await call.details()
+    assert owed == [60_000_000]
     assert await _segment(served, red_png) is Code.OK
     assert _pictures_in_memory() == 0
 
