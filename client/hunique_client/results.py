@@ -102,11 +102,11 @@ class ClassResult:
     presence_threshold: float
     """Score from which it counts as present."""
     instances: tuple[Instance, ...]
-    """Largest first."""
+    """Largest first, at most 200: remarks say how many more there were."""
 
     @property
     def area_px(self) -> int:
-        """Pixels of all instances."""
+        """Pixels of all instances that are listed."""
         return sum(instance.area_px for instance in self.instances)
 
 

@@ -88,12 +88,15 @@ def _refuse_strangers(path: Path, manifest: Manifest) -> None:
 
 
 def _may_go(path: Path) -> bool:
-    """Whether a folder is empty, or holds a bundle, damaged or not, and nothing else."""
+    """Whether a folder is empty, or holds a readable manifest and plain files that it names."""
     if path.is_symlink() or not path.is_dir():
         return False
-    if not any(path.iterdir()):
-        return True
     try:
+        entries = list(path.iterdir())
+        if not all(entry.is_file() and not entry.is_symlink() for entry in entries):
+            return False
+        if not entries:
+            return True
         manifest = Manifest.from_json((path / MANIFEST_NAME).read_text(encoding="utf-8"))
         _refuse_strangers(path, manifest)
     except (BundleError, OSError, UnicodeDecodeError):
@@ -129,8 +132,9 @@ def write_bundle(
         )
     if path.exists() and not _may_go(path):
         raise BundleFormatError(
-            f"{path} exists and is no bundle, or holds more than one; it is left alone. "
-            "Choose another folder, or remove it yourself."
+            f"Expected a bundle to replace, an empty folder or none at {path}, found something else, "
+            "or a bundle with other files beside it; it is left alone. Choose another folder, or "
+            "remove it yourself."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))

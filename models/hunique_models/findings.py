@@ -71,7 +71,7 @@ class ClassFinding:
     instances: tuple[Instance, ...] = ()
     """Largest first, at most `MAX_INSTANCES`; empty unless present."""
     left_out: int = 0
-    """Areas that are not among them, because they are smaller than as many others."""
+    """Areas that are not among them; none is larger than those that are."""
 
 
 def calibrated_score(raw: float, calibration: Calibration) -> float:

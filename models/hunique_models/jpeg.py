@@ -15,16 +15,18 @@ from hunique_models.errors import UnsupportedImageError
 
 MAX_SCANS = 100
 """As many as libtiff allows; programs that write the smallest files use less than twenty."""
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-"""Fill bytes and the marker; 0xFF 0x00 is a pixel's."""
+MAX_SEGMENTS = 10_000
+"""Each costs a little; photographs have tens, of profiles and tables."""
+_MARKER = re.compile(rb"\xff+([\xc0-\xcf\xd8-\xfe])")
+"""Fill bytes and a marker that begins a segment or ends the picture. All others stand among pixels, or
+are passed over there by decoders, so nothing is skipped for them."""
 _MISSING = 128
 """Of each channel, as decoders of a JPEG in one scan leave it."""
-_START_OF_SCAN, _END = 0xDA, 0xD9
-_WITHOUT_LENGTH = frozenset([0x01, *range(0xD0, 0xD9)])
+_START, _END, _START_OF_SCAN = 0xD8, 0xD9, 0xDA
 
 
 def check_scans(data: bytes) -> None:
-    """Refuse a JPEG file whose first picture has more than `MAX_SCANS`.
+    """Refuse a JPEG file whose first picture has more than `MAX_SCANS`, or endless segments.
 
     What follows that picture is not looked at: telephones put films there.
 
@@ -33,18 +35,20 @@ def check_scans(data: bytes) -> None:
     """
     if data.count(bytes([0xFF, _START_OF_SCAN])) <= MAX_SCANS:
         return
-    scans, place = 0, 2
+    scans, segments, place = 0, 0, 2
     while found := _MARKER.search(data, place):
         marker, place = found[1][0], found.end()
         if marker == _END:
             return
+        segments += 1
         scans += marker == _START_OF_SCAN
-        if scans > MAX_SCANS:
+        if scans > MAX_SCANS or segments > MAX_SEGMENTS:
+            what = f"{MAX_SCANS} scans" if scans > MAX_SCANS else f"{MAX_SEGMENTS} segments"
             raise UnsupportedImageError(
-                f"Expected a photograph, found a JPEG of more than {MAX_SCANS} scans. "
+                f"Expected a photograph, found a JPEG of more than {what}. "
                 "Save it anew with another program."
             )
-        if marker not in _WITHOUT_LENGTH:
+        if marker != _START:
             place += int.from_bytes(data[place : place + 2])
 
 

@@ -17,6 +17,9 @@ from hunique_models.colour_refinement import ColourRefinement
 from hunique_models.errors import BundleFormatError
 from hunique_models.geometry import Geometry
 
+_MOST_DIGITS = 20
+"""Of a whole number in a manifest; sizes of files have fewer."""
+
 SCHEMA_VERSION = 1
 
 
@@ -160,7 +163,9 @@ class Manifest:
             BundleFormatError: not JSON, not of the published schema, or at odds with itself.
         """
         try:
-            values = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+            values = json.loads(
+                text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_exact
+            )
         except (ValueError, RecursionError) as error:
             raise BundleFormatError(f"manifest.json is not JSON: {error}") from error
         _check(values)
@@ -218,6 +223,12 @@ def _finite(text: str) -> float:
     if not isfinite(value):
         raise ValueError(f"{text[:40]} is too large a number")
     return value
+
+
+def _exact(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"{text[:40]} is too large a number")
+    return int(text)
 
 
 def _class_spec(values: dict[str, Any]) -> ClassSpec:

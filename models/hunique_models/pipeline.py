@@ -48,7 +48,7 @@ class PictureFindings:
             if one.status is Status.ABSENT and one.score >= one.presence_threshold
         ]
         many = [
-            f"{one.name}: {one.left_out} more areas are not listed, each smaller than the "
+            f"{one.name}: {one.left_out} more areas are not listed, none larger than the "
             f"{len(one.instances)} that are"
             for one in self.findings
             if one.left_out

@@ -92,7 +92,7 @@ def test_bundle_is_replaced_only_on_request(tiny_bundle: Bundle, copy: Path) -> 
 def test_other_folders_are_never_replaced(tiny_bundle: Bundle, tmp_path: Path) -> None:
     """A folder with anything else in it is left alone, even if replacing was asked for."""
     (tmp_path / "diary.txt").write_text("keep me")
-    with pytest.raises(BundleFormatError, match="no bundle"):
+    with pytest.raises(BundleFormatError, match="Expected a bundle to replace"):
         write_bundle(tmp_path, tiny_bundle.manifest, {"model.onnx": b""}, replace=True)
     assert (tmp_path / "diary.txt").read_text() == "keep me"
 

@@ -78,7 +78,7 @@ def test_scores_that_are_no_numbers_are_an_engine_error(
 
 
 @pytest.mark.parametrize(
-    "device", ["", "gpu", "cpu:0", "cuda:x", "cuda:-1", "tensorrt:1:2", "CPU", "cuda:²"]
+    "device", ["", "gpu", "cpu:0", "cuda:x", "cuda:-1", "tensorrt:1:2", "CPU", "cuda:²", "cuda:٣"]
 )
 def test_unknown_device_names_are_refused(device: str, tiny_bundle: Bundle) -> None:
     """A device name with a slip is refused with the names that are understood."""

@@ -18,7 +18,7 @@ from hunique_models.errors import (
     UnsupportedImageError,
 )
 from hunique_models.image import FORMATS, MAX_FRAMES, DecodeLimits, decode
-from hunique_models.jpeg import MAX_SCANS
+from hunique_models.jpeg import MAX_SCANS, MAX_SEGMENTS
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
 
@@ -198,9 +198,21 @@ def test_a_jpeg_of_endless_scans_is_refused(encode: Encode) -> None:
     thumbnail = b"\xff\xe1" + struct.pack(">H", len(film) + 2) + film
     for data in (most, most + film, most[:2] + thumbnail + most[2:]):
         assert decode(data, LIMITS).width_px == 64
-    for data in (most[:-2] + last + end, most[:-2] + last.replace(b"\xff", b"\xff\xff", 1) + end):
+    many = most[:-2] + last + end
+    header = last[: 2 + int.from_bytes(last[2:4])]
+    hidden = plain[:-2] + header + b"\xff\x05\xff\xff" + 3 * MAX_SCANS * last + end
+    for data in (many, most[:-2] + last.replace(b"\xff", b"\xff\xff", 1) + end, hidden):
         with pytest.raises(UnsupportedImageError, match=f"more than {MAX_SCANS} scans"):
             decode(data, LIMITS)
+
+
+def test_a_jpeg_of_endless_segments_is_refused(encode: Encode) -> None:
+    """Empty segments are four bytes each, and each would be looked at."""
+    plain = encode(Image.new("L", (64, 64)), "JPEG")
+    behind = 2 * MAX_SCANS * b"\xff\xda"
+    data = plain[:2] + 2 * MAX_SEGMENTS * b"\xff\xe5\x00\x02" + plain[2:] + behind
+    with pytest.raises(UnsupportedImageError, match=f"more than {MAX_SEGMENTS} segments"):
+        decode(data, LIMITS)
 
 
 def test_samples_of_12_bits_are_refused() -> None:

@@ -111,6 +111,14 @@ def test_endless_numbers_are_refused(values: dict[str, Any]) -> None:
         Manifest.from_json(text)
 
 
+@pytest.mark.parametrize("number", ["1" + 400 * "0", "2"])
+def test_tolerances_that_allow_everything_are_refused(values: dict[str, Any], number: str) -> None:
+    """A score lies between 0 and 1, so with a tolerance above 1 all tests pass."""
+    values["known_answer"]["score_tolerance"] = 0.123
+    with pytest.raises(BundleFormatError):
+        Manifest.from_json(json.dumps(values).replace("0.123", number))
+
+
 def test_missing_field_is_refused(values: dict[str, Any]) -> None:
     """A field left out is named."""
     del values["training_data_statement"]

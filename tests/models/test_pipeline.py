@@ -213,4 +213,4 @@ def test_areas_that_are_not_listed_are_told(
     first, *others = found.findings
     noisy = dataclasses.replace(found, findings=(dataclasses.replace(first, left_out=7), *others))
     (told,) = noisy.remarks
-    assert told.startswith("tattoo: 7 more areas are not listed, each smaller than the 1 that are")
+    assert told.startswith("tattoo: 7 more areas are not listed, none larger than the 1 that are")

@@ -21,7 +21,7 @@ def open_engine(bundle: Bundle, device: str = "cpu", threads: int = 1) -> Engine
         EngineUnavailableError: the device, its driver or its runtime is not there.
     """
     kind, _, index = device.partition(":")
-    if (index and not index.isdecimal()) or (kind == "cpu" and index):
+    if (index and not (index.isascii() and index.isdigit())) or (kind == "cpu" and index):
         raise EngineUnavailableError(f"expected a device out of {DEVICES}; found {device!r}")
     if kind in ("cpu", "cuda", "tensorrt"):
         from hunique_models.engine.onnx_runtime import OnnxRuntimeEngine

@@ -66,6 +66,11 @@ class SecondStageConfig:
                 raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
         if not 0 <= self.average_momentum < 1:
             raise ValueError(f"expected 0 <= momentum < 1, found {self.average_momentum}")
+        if len(self.any_colour_classes) not in (0, len(self.network.class_names)):
+            raise ValueError(
+                f"expected any_colour_classes for {len(self.network.class_names)} classes, found "
+                f"{len(self.any_colour_classes)}"
+            )
         object.__setattr__(self, "views", dataclasses.replace(self.views, degrade_probability=0.0))
 
     def to_json(self) -> str:
@@ -103,7 +108,7 @@ def second_stage(encoder: str, class_names: tuple[str, ...]) -> SecondStageConfi
     )
     base = SecondStageConfig(
         network=network,
-        any_colour_classes=tuple(name in _ANY_COLOUR for name in class_names),
+        any_colour_classes=_any_colour(class_names),
     )
     if network.decoder == "fine":
         return base
@@ -117,6 +122,11 @@ def second_stage(encoder: str, class_names: tuple[str, ...]) -> SecondStageConfi
         learning_rate=6e-5,
         pretrained="package" if encoder == "vit_small_14" else None,
     )
+
+
+def _any_colour(class_names: tuple[str, ...]) -> tuple[bool, ...]:
+    flags = tuple(name in _ANY_COLOUR for name in class_names)
+    return flags if any(flags) else ()
 
 
 def _served_as_hands_are(network: NetworkConfig) -> NetworkConfig:

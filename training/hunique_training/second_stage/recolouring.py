@@ -32,7 +32,7 @@ def recoloured(
     any_colour: Sequence[bool],
     rng: np.random.Generator,
 ) -> Pixels:
-    """Give classes that come in any colour another one, the same all over the picture.
+    """Move the colour of classes that come in any, by as much all over the picture.
 
     Args:
         pixels: (H, W, 3) uint8 sRGB.
