@@ -58,18 +58,6 @@ def _batches(folder: Path, config: SecondStageConfig = CONFIG) -> LabelledBatchM
     return LabelledBatchMaker(training, PictureCache(96), LeftHalf(), config)
 
 
-def test_batches_show_other_colours_of_classes_that_come_in_any(labelled_folder: Path) -> None:
-    """With the flag some pictures differ from those without, at the same labels and places."""
-    names = CONFIG.network.class_names
-    flagged = dataclasses.replace(CONFIG, any_colour_classes=(True,) * len(names))
-    plain, coloured = (
-        list(_batches(labelled_folder, config).batches(0, 4)) for config in (CONFIG, flagged)
-    )
-    assert any(not torch.equal(a.weak, b.weak) for a, b in zip(plain, coloured, strict=True))
-    with pytest.raises(ValueError, match="any_colour_classes for"):
-        dataclasses.replace(CONFIG, any_colour_classes=(True,) * (len(names) + 1))
-
-
 def _train(run: Path, folder: Path, stop_after: int) -> list[SecondStageLosses]:
     trainer = SecondStageTrainer(CONFIG, run)
     trainer.resume("left half")

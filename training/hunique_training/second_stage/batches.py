@@ -49,7 +49,6 @@ class LabelledBatchMaker(BatchMaker):
         )
         super().__init__(pictures, cache, sampler, config.views, config.seed)
         self._label_source = labels
-        self._any_colour = config.any_colour_classes
 
     def batch(self, step: int, places: Sequence[int] | None = None) -> LabelledBatch:
         """The batch of `step`, counted from 0; of all places or of some, as in `BatchMaker`."""
@@ -80,7 +79,7 @@ class LabelledBatchMaker(BatchMaker):
         rng = np.random.default_rng((self._seed, step, place))
         pixels = self._pixels(picture, rng)
         label = self._label_source.pixel_label(picture, (pixels.shape[0], pixels.shape[1]))
-        return labelled_crop(pixels, label.labels, self._views, rng, self._any_colour), label
+        return labelled_crop(pixels, label.labels, self._views, rng), label
 
 
 def cropped_away(batch: LabelledBatch) -> torch.Tensor:

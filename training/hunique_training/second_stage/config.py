@@ -11,8 +11,6 @@ from hunique_training.data.views import ViewConfig
 from hunique_training.network.cosa import NetworkConfig
 from hunique_training.network.registry import decoder_for
 
-_ANY_COLOUR = frozenset({"polished_nail"})
-
 
 @dataclass(frozen=True, kw_only=True)
 class SecondStageConfig:
@@ -49,9 +47,6 @@ class SecondStageConfig:
     otherwise all pixels weigh alike."""
     background_slot: bool = True
     """Whether pictures without hands have a slot of their own among those of the classes."""
-    any_colour_classes: tuple[bool, ...] = ()
-    """By class: whether it comes in any colour, and so may get another one in training; () for
-    none."""
     label_stride_px: int = 2
     """Pixels are compared on a grid of so many pixels of the crop."""
     seed: int = 0
@@ -66,11 +61,6 @@ class SecondStageConfig:
                 raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
         if not 0 <= self.average_momentum < 1:
             raise ValueError(f"expected 0 <= momentum < 1, found {self.average_momentum}")
-        if len(self.any_colour_classes) not in (0, len(self.network.class_names)):
-            raise ValueError(
-                f"expected any_colour_classes for {len(self.network.class_names)} classes, found "
-                f"{len(self.any_colour_classes)}"
-            )
         object.__setattr__(self, "views", dataclasses.replace(self.views, degrade_probability=0.0))
 
     def to_json(self) -> str:
@@ -82,7 +72,7 @@ class SecondStageConfig:
         """The inverse of `dataclasses.asdict`, lists read as tuples."""
         parts: dict[str, type[Any]] = {"network": NetworkConfig, "views": ViewConfig}
         built = {name: kind(**_tuples(values[name])) for name, kind in parts.items()}
-        return cls(**{**_tuples(values), **built})
+        return cls(**{**values, **built})
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
@@ -106,12 +96,9 @@ def second_stage(encoder: str, class_names: tuple[str, ...]) -> SecondStageConfi
             encoder=encoder, decoder=decoder_for(encoder), class_names=class_names, cam_head="final"
         )
     )
-    base = SecondStageConfig(
-        network=network,
-        any_colour_classes=_any_colour(class_names),
-    )
     if network.decoder == "fine":
-        return base
+        return SecondStageConfig(network=network)
+    base = SecondStageConfig(network=network)
     patch_px = int(encoder.rpartition("_")[2])
     step_px = math.lcm(patch_px, SecondStageConfig.label_stride_px)
     size_px = round(base.views.size_px / step_px) * step_px
@@ -122,11 +109,6 @@ def second_stage(encoder: str, class_names: tuple[str, ...]) -> SecondStageConfi
         learning_rate=6e-5,
         pretrained="package" if encoder == "vit_small_14" else None,
     )
-
-
-def _any_colour(class_names: tuple[str, ...]) -> tuple[bool, ...]:
-    flags = tuple(name in _ANY_COLOUR for name in class_names)
-    return flags if any(flags) else ()
 
 
 def _served_as_hands_are(network: NetworkConfig) -> NetworkConfig:

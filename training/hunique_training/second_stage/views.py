@@ -5,7 +5,6 @@ carried along: never mixed by interpolation, ignored where the crop shows no pic
 not taken away beforehand, as the first stage may (`ViewConfig.degrade_probability`).
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +18,6 @@ from hunique_training.data.views import (
     strong_colour,
 )
 from hunique_training.losses.cam_to_segmentation import IGNORE
-from hunique_training.second_stage.recolouring import recoloured
-
-RECOLOUR_PROBABILITY = 0.5
-"""How often features that come in any colour get another one."""
 
 
 class LabelledCrop(NamedTuple):
@@ -39,25 +34,9 @@ class LabelledCrop(NamedTuple):
 
 
 def labelled_crop(
-    pixels: Pixels,
-    labels: NDArray[np.uint8],
-    config: ViewConfig,
-    rng: np.random.Generator,
-    any_colour: Sequence[bool] = (),
+    pixels: Pixels, labels: NDArray[np.uint8], config: ViewConfig, rng: np.random.Generator
 ) -> LabelledCrop:
-    """Cut one random crop of (H, W, 3) uint8 pixels and of their (H, W) uint8 labels.
-
-    Args:
-        pixels: the picture.
-        labels: 0 background, 1 to C, 255 ignored.
-        config: sizes and probabilities.
-        rng: draws them.
-        any_colour: by class, whether it may get another colour; () for none.
-    """
+    """Cut one random crop of (H, W, 3) uint8 pixels and of their (H, W) uint8 labels."""
     crop = random_crop(pixels.shape[0], pixels.shape[1], config, rng)
-    weak = crop.of_picture(pixels, config.pad_value)
-    cut = crop.of_labels(labels, IGNORE)
-    if any(any_colour) and rng.random() < RECOLOUR_PROBABILITY:
-        weak = recoloured(weak, cut, any_colour, rng)
-    weak = sometimes_blurred(weak, config, rng)
-    return LabelledCrop(weak, strong_colour(weak, rng), cut, crop.box)
+    weak = sometimes_blurred(crop.of_picture(pixels, config.pad_value), config, rng)
+    return LabelledCrop(weak, strong_colour(weak, rng), crop.of_labels(labels, IGNORE), crop.box)
