@@ -143,6 +143,21 @@ def test_operating_point_is_the_best_on_these_pictures(levels: tuple[int, int]) 
     assert scores[0] < point.presence_threshold < scores[1]
 
 
+def test_the_pixel_threshold_leaves_pictures_their_outlines() -> None:
+    """A few points of IoU are not worth every second picture, which would be served as absent."""
+    faint = _evidence(0.9, True, levels=(100, 90))
+    evidence = [_evidence(0.9, True, levels=(200, 100)), _evidence(0.1, False)] * 5
+    larger = dataclasses.replace(
+        evidence[0],
+        feature_counts=5 * evidence[0].feature_counts,
+        other_counts=5 * evidence[0].other_counts,
+    )
+    pictures = [larger, faint, *evidence[1::2]] * 3
+    iou = iou_by_threshold(pictures, 0, [True, True, *[False] * 5] * 3)
+    assert iou[200] > iou[100]
+    assert choose_operating_point(pictures, 0).pixel_threshold <= 100 / 255
+
+
 def _without_masks(one: PictureEvidence) -> PictureEvidence:
     """Presence is labelled, pixels are not: they are scored where the class is absent alone."""
     return dataclasses.replace(one, scored=np.array([one.labels[0] is False]))

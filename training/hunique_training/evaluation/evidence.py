@@ -150,6 +150,33 @@ def iou_by_threshold(
     return np.divide(hits, union, out=np.zeros(LEVELS), where=union > 0)
 
 
+def outlined_by_threshold(
+    evidence: Iterable[PictureEvidence],
+    class_index: int,
+    admitted: Sequence[bool],
+    min_area_share: float,
+) -> NDArray[np.float64]:
+    """Share (256,) of pictures rightly called present that claim enough at every pixel threshold.
+
+    Args:
+        evidence: the pictures; those with scored pixels of the class count.
+        class_index: the class.
+        admitted: per picture, whether the class counts as present.
+        min_area_share: a smaller share of the scored pixels is no outline.
+
+    Returns:
+        Of each k/255; zeros where no picture counts.
+    """
+    outlined, count = np.zeros(LEVELS), 0
+    for one, counts in zip(evidence, admitted, strict=True):
+        if not (counts and one.scored[class_index] and one.labels[class_index]):
+            continue
+        pixels = one.feature_counts[class_index] + one.other_counts[class_index]
+        outlined += _at_least(pixels) >= max(1, round(min_area_share * pixels.sum()))
+        count += 1
+    return outlined / max(count, 1)
+
+
 def _at_least(counts: NDArray[np.integer]) -> NDArray[np.integer]:
     """How many have a value of at least k, for each k."""
     return counts[::-1].cumsum()[::-1]

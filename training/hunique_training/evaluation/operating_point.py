@@ -2,7 +2,8 @@
 
 Scores are calibrated first (Platt, 1999: score = sigmoid(a logit(raw) + b), fitted to the
 image-level labels), then the presence threshold is the one with the best image-level F1,
-and the pixel threshold the one with the best IoU over all pictures given that gate.
+and the pixel threshold the one with the best IoU over all pictures given that gate, times the
+share of pictures rightly called present that keep an outline: without one they are served as absent.
 """
 
 import dataclasses
@@ -14,7 +15,12 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from hunique_training.checkpoint import ClassOperatingPoint
-from hunique_training.evaluation.evidence import PictureEvidence, iou_by_threshold
+from hunique_training.evaluation.evidence import (
+    PictureEvidence,
+    iou_by_threshold,
+    outlined_by_threshold,
+)
+from hunique_training.manifest import MIN_AREA_SHARE
 
 PIXEL_RANGE = (8, 250)
 """Pixel thresholds tried, of 255: 0.03 to 0.98. High ones matter: losses that weigh a small
@@ -47,10 +53,11 @@ def choose_operating_point(
     scores = calibrated(raw, point.calibration_scale, point.calibration_offset)
     admitted = (scores >= point.presence_threshold).tolist()
     low, high = PIXEL_RANGE
-    iou = iou_by_threshold(evidence, class_index, admitted)[low : high + 1]
-    if not iou.any():
+    worth = iou_by_threshold(evidence, class_index, admitted)
+    worth *= outlined_by_threshold(evidence, class_index, admitted, MIN_AREA_SHARE)
+    if not worth[low : high + 1].any():
         return point
-    pixel = low + int(iou.argmax())
+    pixel = low + int(worth[low : high + 1].argmax())
     return dataclasses.replace(point, pixel_threshold=round(pixel / 255, 4))
 
 
