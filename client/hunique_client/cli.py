@@ -139,8 +139,33 @@ def _ending_in_good_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command and end with its exit code."""
+    try:
+        _run()
+    except SystemExit as ended:
+        _leave(ended.code)
+    _leave(0)
+
+
+def _leave(code: int | str | None) -> NoReturn:
+    """End at once, with everything written.
+
+    Everything is closed by now. But threads of gRPC sometimes keep an interpreter from ending: one
+    of a few hundred runs stood still for ever behind its last line.
+    """
+    status = code if isinstance(code, int) else int(code is not None)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _say_not_written(error)
+        status = status or EXIT_NOT_WRITTEN
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def _run() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that its encoding lacks
     try:
@@ -163,5 +188,9 @@ def main() -> None:
     except _Cancelled as cancelled:
         sys.exit(128 + cancelled.number)
     except OSError as error:
-        print(f"hunique-client: cannot write: {error.strerror or error}", file=sys.stderr)
+        _say_not_written(error)
         sys.exit(EXIT_NOT_WRITTEN)
+
+
+def _say_not_written(error: OSError) -> None:
+    print(f"hunique-client: cannot write: {error.strerror or error}", file=sys.stderr)

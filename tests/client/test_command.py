@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,20 @@ def test_full_disk_for_standard_output(
         "hunique-client: cannot write: No space left on device",
     )
     assert not any("Traceback" in line or "Exception ignored" in line for line in lines)
+
+
+def test_nothing_keeps_a_command_from_ending() -> None:
+    """A thread that stands still, as one of gRPC's now and then, does not; what was said is out."""
+    program = (
+        "import sys, threading; threading.Thread(target=threading.Event().wait).start();"
+        "sys.argv = ['hunique-client', *sys.argv[1:]];"
+        "from hunique_client.cli import main; main()"
+    )
+    for words, code in ((["--version"], 0), (["segment"], 64)):
+        command = [sys.executable, "-c", program, *words]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert ended.returncode == code
+        assert "hunique" in ended.stdout + ended.stderr
 
 
 def test_flags_have_variables(segment: Run, hand: Path, monkeypatch: pytest.MonkeyPatch) -> None:
