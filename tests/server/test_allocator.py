@@ -1,10 +1,9 @@
 """The allocator keeps what pictures free for the next ones, and no more."""
 
-import subprocess
-import sys
 from typing import NamedTuple
 
 import pytest
+from tests.allocator_program import numbers_of
 
 PROGRAM = """
 import resource, sys
@@ -47,12 +46,7 @@ class _Seen(NamedTuple):
 
 
 def _run(how: str) -> _Seen:
-    command = [sys.executable, "-c", PROGRAM, how]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if "not glibc" in ran.stderr:
-        pytest.skip("this allocator is not glibc's")
-    assert ran.returncode == 0, ran.stderr
-    return _Seen(*map(int, ran.stdout.split()))
+    return _Seen(*numbers_of(PROGRAM, how))
 
 
 def test_pictures_use_the_memory_of_those_before_them() -> None:

@@ -1,9 +1,6 @@
 """The allocator keeps what training frees."""
 
-import subprocess
-import sys
-
-import pytest
+from tests.allocator_program import numbers_of
 
 PROGRAM = """
 import resource, sys
@@ -22,12 +19,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def _page_faults(how: str) -> int:
-    command = [sys.executable, "-c", PROGRAM, how]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if "not glibc" in ran.stderr:
-        pytest.skip("this allocator is not glibc's")
-    assert ran.returncode == 0, ran.stderr
-    return int(ran.stdout)
+    (faults,) = numbers_of(PROGRAM, how)
+    return faults
 
 
 def test_freed_tensors_are_not_mapped_anew() -> None:
