@@ -156,11 +156,12 @@ def _leave(code: int | str | None) -> NoReturn:
     """
     status = code if isinstance(code, int) else int(code is not None)
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever started this
+            sys.stdout.flush()
     except OSError as error:
         _say_not_written(error)
         status = status or EXIT_NOT_WRITTEN
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
         sys.stderr.flush()
     os._exit(status)
 

@@ -100,6 +100,13 @@ def test_nothing_keeps_a_command_from_ending() -> None:
         assert "hunique" in ended.stdout + ended.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX closes what the command writes to")
+def test_closed_standard_output_is_no_failure(command: str) -> None:
+    """Whoever closes it wants to read nothing."""
+    words = ["sh", "-c", '"$0" --version >&- 2>&-', command]
+    assert subprocess.run(words, timeout=120, check=False).returncode == 0
+
+
 def test_flags_have_variables(segment: Run, hand: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HUNIQUE_SEGMENT_JSON for --json."""
     monkeypatch.setenv("HUNIQUE_SEGMENT_JSON", "1")
